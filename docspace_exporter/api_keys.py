@@ -1,0 +1,258 @@
+"""What a portal's list of API keys means: the JSON answer becomes immutable keys.
+
+One unreadable field costs that field, never the key; a record without an id costs that record, never the
+answer.
+"""
+
+import html
+import json
+import math
+import re
+from collections.abc import Collection
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Literal
+
+import msgspec
+
+TEXT_LIMIT = 200
+"""Characters kept of a name or an owner: both are free text of portal members."""
+
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class InvalidAnswerError(Exception):
+    """The answer as a whole cannot be read; its text says why and quotes nothing of it."""
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """One API key. Times are Unix seconds; None is what the portal does not tell."""
+
+    id: str
+    name: str = ""
+    postfix: str = ""
+    owner: str = ""
+    permissions: tuple[str, ...] | None = None
+    """Sorted; empty for a key that may do everything its owner may."""
+    created: float | None = None
+    expiry: float | None = None
+    """Infinite for a key that never expires; None where the portal's value cannot be read."""
+    last_used: float | None = None
+    active: bool | None = None
+    replaced: bool = False
+    """Another active key of the same owner and name expires later or never."""
+
+    @property
+    def access(self) -> str:
+        """`full` or `scoped`; `unknown` where the portal does not tell the permissions."""
+        if self.permissions is None:
+            return "unknown"
+        return "scoped" if self.permissions else "full"
+
+
+class KeyList(msgspec.Struct, frozen=True):
+    """The keys of one answer, in the portal's order, and how many of its records had something unreadable."""
+
+    keys: tuple[ApiKey, ...]
+    malformed: int
+
+
+class _UtcTime(msgspec.Struct, rename="camel"):
+    """A date as the published OpenAPI promises it; DocSpace server 3.7 sends a string instead."""
+
+    utc_time: str
+
+
+_Date = str | _UtcTime | None
+
+
+class _Creator(msgspec.Struct, rename="camel"):
+    id: Any = None
+    display_name: str | None = None
+
+
+class _Record(msgspec.Struct, rename="camel"):
+    """One record as on the wire. DocSpace server 3.7 leaves null fields out."""
+
+    id: str | None = None
+    name: str | None = None
+    key_postfix: str | None = None
+    permissions: list[str] | None = None
+    create_on: _Date = None
+    expires_at: _Date = None
+    last_used: _Date = None
+    create_by: _Creator | None = None
+    is_active: bool | None = None
+
+
+class _Answer(msgspec.Struct):
+    response: list[_Record]
+
+
+class _Unreadable(Enum):
+    DATE = "a date that cannot be read"
+
+
+class _Dates(msgspec.Struct, frozen=True, kw_only=True):
+    """The dates of a record as ApiKey has them, and whether one could not be read."""
+
+    created: float | None
+    last_used: float | None
+    expiry: float | None
+    flawed: bool
+
+
+_Lineage = tuple[str | None, str]
+
+_ANSWER = msgspec.json.Decoder(_Answer)
+_FIELDS = msgspec.structs.fields(_Record)
+
+
+def decode(body: bytes | bytearray) -> KeyList:
+    """Return the keys of an answer to `GET /api/2.0/keys`.
+
+    Raises InvalidAnswerError when the answer is not JSON, its `response` is not a list, or not one record of a
+    non-empty list has an id.
+    """
+    try:
+        records = [(record, False) for record in _ANSWER.decode(body).response]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        records = [_read_record(value) for value in _read_response(body)]
+    keys: dict[str, tuple[ApiKey, _Lineage]] = {}
+    malformed = 0
+    for record, flawed in records:
+        id_ = _clean(record.id or "")
+        if not id_ or id_ in keys:
+            malformed += 1
+            continue
+        dates = _read_dates(record)
+        malformed += flawed or dates.flawed
+        keys[id_] = _make_key(id_, record, dates), _lineage(record)
+    if records and not keys:
+        raise InvalidAnswerError("not one record of its list has an id")
+    return KeyList(_mark_replaced(keys.values()), malformed)
+
+
+def decode_object(body: bytes | bytearray) -> dict[str, Any]:
+    """Return the object in `response` of any other answer; raises InvalidAnswerError where there is none."""
+    response = _read_document(body)
+    if not isinstance(response, dict):
+        raise InvalidAnswerError("its 'response' is not an object")
+    return response
+
+
+def read_id(record: dict[str, Any]) -> str | None:
+    """Return the id of one key's record as ApiKey has it; None where it has none."""
+    value = record.get("id")
+    return (_clean(value) if isinstance(value, str) else None) or None
+
+
+def _read_response(body: bytes | bytearray) -> list[Any]:
+    response = _read_document(body)
+    if not isinstance(response, list):
+        raise InvalidAnswerError("its 'response' is not a list")
+    return response
+
+
+def _read_document(body: bytes | bytearray) -> Any:
+    """Return what `response` holds, by the most tolerant decoder: msgspec refuses a document for one
+    lone surrogate, which JSON allows, and an int of 5,000 digits is an error to json.
+    """
+    try:
+        document = json.loads(body.decode("utf-8-sig", errors="replace"), parse_int=float)
+    except (ValueError, RecursionError):
+        raise InvalidAnswerError("it is not JSON") from None
+    if not isinstance(document, dict):
+        raise InvalidAnswerError("it is not a JSON object")
+    return document.get("response")
+
+
+def _read_record(value: Any) -> tuple[_Record, bool]:
+    """Return what is readable of a record, and whether something was not."""
+    if not isinstance(value, dict):
+        return _Record(), True
+    fields: dict[str, Any] = {}
+    flawed = False
+    for field in _FIELDS:
+        given = value.get(field.encode_name)
+        try:
+            fields[field.name] = msgspec.convert(given, field.type)
+        except msgspec.ValidationError:
+            flawed = True
+            if field.type is _Date:
+                fields[field.name] = ""
+    return _Record(**fields), flawed
+
+
+def _read_dates(record: _Record) -> _Dates:
+    created, last_used, expiry = (
+        _timestamp(date) for date in (record.create_on, record.last_used, record.expires_at)
+    )
+    return _Dates(
+        created=None if created is _Unreadable.DATE else created,
+        last_used=None if last_used is _Unreadable.DATE else last_used,
+        expiry=math.inf if expiry is None else None if expiry is _Unreadable.DATE else expiry,
+        flawed=_Unreadable.DATE in (created, last_used, expiry),
+    )
+
+
+def _make_key(id_: str, record: _Record, dates: _Dates) -> ApiKey:
+    owner = record.create_by.display_name if record.create_by else None
+    return ApiKey(
+        id=id_,
+        name=_clean(record.name or ""),
+        postfix=_clean(record.key_postfix or ""),
+        # DocSpace server 3.7: displayName arrives HTML-encoded, name does not.
+        owner=_clean(html.unescape(owner or "")),
+        permissions=None
+        if record.permissions is None
+        else tuple(sorted(_UNSAFE.sub("\ufffd", permission) for permission in record.permissions)),
+        created=dates.created,
+        expiry=dates.expiry,
+        last_used=dates.last_used,
+        active=record.is_active,
+    )
+
+
+def _timestamp(date: _Date) -> float | Literal[_Unreadable.DATE] | None:
+    """Return Unix seconds; None for no date.
+
+    DocSpace server 3.7: `yyyy-MM-ddTHH:mm:ss.fffffff` and `Z` or `+hh:mm`; year 1 stands for no date.
+    """
+    text = date.utc_time if isinstance(date, _UtcTime) else date
+    if text is None or text.startswith("0001-01-01"):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return _Unreadable.DATE
+    if moment.tzinfo is None:
+        if not isinstance(date, _UtcTime):
+            return _Unreadable.DATE
+        moment = moment.replace(tzinfo=UTC)
+    return moment.timestamp()
+
+
+def _clean(text: str) -> str:
+    return _UNSAFE.sub("\ufffd", text[:TEXT_LIMIT])
+
+
+def _lineage(record: _Record) -> _Lineage:
+    """Return what a key shares with its replacement: who made it, by id where told, and the whole name."""
+    creator = record.create_by
+    owner = (creator.id if isinstance(creator.id, str) else creator.display_name) if creator else None
+    return owner, record.name or ""
+
+
+def _mark_replaced(readings: Collection[tuple[ApiKey, _Lineage]]) -> tuple[ApiKey, ...]:
+    """Return the keys with `replaced` set. A key without a name or an owner has no replacement."""
+    latest: dict[_Lineage, float] = {}
+    for key, lineage in readings:
+        if key.active and key.expiry is not None and all(lineage):
+            latest[lineage] = max(key.expiry, latest.get(lineage, -math.inf))
+    return tuple(
+        msgspec.structs.replace(key, replaced=True)
+        if key.expiry is not None and latest.get(lineage, -math.inf) > key.expiry
+        else key
+        for key, lineage in readings
+    )

@@ -1,0 +1,146 @@
+"""The program: puts the parts together in the order in which things happen."""
+
+import contextlib
+import logging
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+
+import urllib3
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import generate_latest
+
+from docspace_exporter import __version__, demo, flags, logs, poller, server, transport
+from docspace_exporter.collector import DocSpaceCollector
+from docspace_exporter.config import (
+    Config,
+    ConfigError,
+    KeyUnreadableError,
+    Portal,
+    load_environment,
+    load_file,
+)
+from docspace_exporter.config_fields import field_path
+from docspace_exporter.exposition import Exposition
+from docspace_exporter.flags import Flags
+from docspace_exporter.metrics import ExporterState
+from docspace_exporter.reload import Reloader
+from docspace_exporter.web import Delivery, Endpoints
+
+logger = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code."""
+    exporter = ExporterState(
+        version=os.environ.get("DOCSPACE_EXPORTER_VERSION") or __version__,
+        revision=os.environ.get("DOCSPACE_EXPORTER_REVISION") or "unknown",
+    )
+    about = f"docspace-exporter {exporter.version} (revision {exporter.revision}, Python {platform.python_version()})"
+    given = flags.parse(arguments, about)
+    logs.configure(given.log_level, given.log_format)
+    # insecure_skip_verify is the operator's own choice.
+    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    try:
+        with _configuration(given) as load:
+            return _run(given, exporter, load)
+    except ConfigError as error:
+        return _fail(*error.mistakes)
+    except server.ListenError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _fail(*messages: str) -> int:
+    for message in messages:
+        sys.stderr.write(f"docspace-exporter: {message}\n")
+    return 1
+
+
+def _run(given: Flags, exporter: ExporterState, load: Callable[[], Config]) -> int:
+    config = load()
+    if given.check:
+        return _check(config)
+    if given.once:
+        return _once(config, exporter)
+    _serve(given, exporter, config, load)
+    return 0
+
+
+@contextlib.contextmanager
+def _configuration(given: Flags) -> Iterator[Callable[[], Config]]:
+    """Give what loads the configuration: the demo's, the environment's or a file's."""
+    if given.demo:
+        with demo.DemoPortal(demo.telling_keys(datetime.now(UTC))) as portal:
+            secret = portal.keys[-1].secret
+            sys.stderr.write(
+                f"A demo portal listens at {portal.url} and takes the key {secret}\n"
+                f"Try it: curl -H 'Authorization: Bearer {secret}' {portal.url}/api/2.0/keys\n"
+            )
+            demo_portal = Portal(
+                name="demo", url=portal.url, api_key=secret, poll_interval=15, poll_timeout=10
+            )
+            yield lambda: Config((demo_portal,), ("demo.",))
+    elif os.environ.get("DOCSPACE_URL"):
+        if given.config_file:
+            raise ConfigError("DOCSPACE_URL and --config.file are both given: keep one")
+        yield partial(load_environment, os.environ)
+    elif given.config_file is None and not flags.DEFAULT_CONFIG_FILE.exists():
+        raise ConfigError(
+            "there is no config.yaml here: write one, name another with --config.file, set DOCSPACE_URL and DOCSPACE_API_KEY_FILE, or try --demo"
+        )
+    else:
+        yield partial(load_file, given.config_file or flags.DEFAULT_CONFIG_FILE)
+
+
+def _check(config: Config) -> int:
+    """Say what is wrong with the files that a good configuration names."""
+    mistakes = []
+    for place, portal in zip(config.places, config.portals, strict=True):
+        try:
+            portal.read_key()
+        except KeyUnreadableError as error:
+            mistakes.append(f"{field_path(place, 'api_key_file')}: {error}")
+        try:
+            transport.tls_context(portal.tls_config)
+        except transport.TlsFilesError as error:
+            mistakes.append(f"{field_path(place, 'tls_config')}: {error}")
+    if mistakes:
+        return _fail(*mistakes)
+    portals = len(config.portals)
+    sys.stdout.write(f"The configuration is good: {portals} portal{'' if portals == 1 else 's'}\n")
+    return 0
+
+
+def _once(config: Config, exporter: ExporterState) -> int:
+    """Poll every portal once and print the docspace series."""
+    with ThreadPoolExecutor(max_workers=min(32, len(config.portals))) as workers:
+        states = list(workers.map(poller.poll, map(poller.PortalState, config.portals)))
+    sys.stdout.buffer.write(generate_latest(DocSpaceCollector(exporter, states, config.label_names)))
+    sys.stdout.flush()
+    return 0 if all(state.up for state in states) else 1
+
+
+def _serve(given: Flags, exporter: ExporterState, config: Config, load: Callable[[], Config]) -> None:
+    listener = server.listen(given.listen_address)
+    exposition = Exposition(exporter, _process_metrics())
+    polls = poller.Poller(exposition.update)
+    reloader = Reloader(load, exporter, polls, exposition)
+    endpoints = Endpoints(given.web, polls, exposition, reloader.reload)
+    reloader.apply(config)
+    logger.info("Listening", extra={"address": server.address_of(listener), "version": exporter.version})
+    server.serve(Delivery(endpoints.app(), listener.cut), listener, None, reloader.reload)
+    polls.stop()
+
+
+def _process_metrics() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry

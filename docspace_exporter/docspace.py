@@ -1,0 +1,126 @@
+"""The DocSpace API: what is asked, what comes back, what can go wrong and what to do about it."""
+
+import hashlib
+import time
+from typing import Any
+
+import msgspec
+import requests
+import urllib3
+
+from docspace_exporter import api_keys, transport
+from docspace_exporter.api_keys import ApiKey
+from docspace_exporter.config import KeyUnreadableError, Portal
+from docspace_exporter.failures import PollError, Reason, explain, refusal
+
+KEYS_PATH = "/api/2.0/keys"
+OWN_KEY_PATH = "/api/2.0/keys/@self"
+OWN_USER_PATH = "/api/2.0/people/@self"
+IDENTITY_LIFETIME = 3600
+"""Seconds for which who the exporter is counts as known."""
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who the exporter is at a portal; None is what the portal does not tell."""
+
+    key_digest: bytes
+    asked: float = 0.0
+    """Unix seconds; 0 to ask again at the next good poll."""
+    own_key_id: str | None = None
+    sees_every_key: bool | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a good poll brought."""
+
+    keys: tuple[ApiKey, ...]
+    malformed: int
+    received: float
+    """Unix seconds."""
+    identity: Identity
+
+
+def poll(portal: Portal, known: Identity | None) -> Answer:
+    """Ask the portal once for its keys, and for who the exporter is where that is not `known` or is stale.
+
+    Raises PollError. DocSpace server 3.7: `GET /keys` needs the scope `*:read`, `GET /keys/@self` none.
+    """
+    try:
+        key = portal.read_key()
+    except KeyUnreadableError as error:
+        raise PollError(Reason.CREDENTIALS, str(error)) from None
+    deadline = transport.Deadline(portal.poll_timeout)
+    try:
+        with transport.Session(portal, key, deadline) as session:
+            body = _get(session, portal, KEYS_PATH, deadline)
+            received = time.time()
+            listed = api_keys.decode(body)
+            del body
+            identity = _identify(session, portal, deadline, _still_known(known, key, received))
+    except transport.TlsFilesError as error:
+        raise PollError(Reason.TLS, f"tls_config: {error}") from None
+    except api_keys.InvalidAnswerError as error:
+        message = f"the answer is not a list of API keys, {error}: check that url is a DocSpace portal"
+        raise PollError(Reason.INVALID_RESPONSE, message) from None
+    return Answer(listed.keys, listed.malformed, received, identity)
+
+
+def _still_known(known: Identity | None, key: str, now: float) -> Identity:
+    """Return what is known of this very key, marked to be asked again when it is an hour old."""
+    digest = hashlib.sha256(key.encode()).digest()
+    if known is None or known.key_digest != digest:
+        return Identity(digest)
+    if now - known.asked >= IDENTITY_LIFETIME:
+        return msgspec.structs.replace(known, asked=0.0)
+    return known
+
+
+def _identify(
+    session: transport.Session, portal: Portal, deadline: transport.Deadline, known: Identity
+) -> Identity:
+    """Return who the exporter is. What the portal refuses or fails to tell stays as known."""
+    if known.asked:
+        return known
+    own_key = _ask(session, portal, OWN_KEY_PATH, deadline)
+    own_user = _ask(session, portal, OWN_USER_PATH, deadline)
+    roles = [(own_user or {}).get(role) for role in ("isAdmin", "isOwner")]
+    return Identity(
+        key_digest=known.key_digest,
+        asked=0.0 if own_key is None or own_user is None else time.time(),
+        own_key_id=api_keys.read_id(own_key or {}) or known.own_key_id,
+        sees_every_key=True in roles
+        if any(isinstance(role, bool) for role in roles)
+        else known.sees_every_key,
+    )
+
+
+def _ask(
+    session: transport.Session, portal: Portal, path: str, deadline: transport.Deadline
+) -> dict[str, Any] | None:
+    """Return what the portal tells, nothing where it refuses; None where asking again may help."""
+    try:
+        return api_keys.decode_object(_get(session, portal, path, deadline))
+    except api_keys.InvalidAnswerError:
+        return {}
+    except PollError as error:
+        return {} if error.reason in {Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.NOT_FOUND} else None
+
+
+def _get(session: transport.Session, portal: Portal, path: str, deadline: transport.Deadline) -> bytearray:
+    """Return the body of a good answer; raises PollError."""
+    try:
+        response, body = session.get(path)
+    except transport.TooLargeError:
+        limit = transport.ANSWER_LIMIT // 2**20
+        message = f"the answer has over {limit} MiB: check that url is a DocSpace portal"
+        raise PollError(Reason.TOO_LARGE, message) from None
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        if deadline.passed():
+            message = (
+                f"no whole answer within {portal.poll_timeout:g}s: check the portal, or raise poll_timeout"
+            )
+            raise PollError(Reason.TIMEOUT, message) from None
+        raise explain(error) from None
+    if response.status_code != requests.codes.ok:
+        raise refusal(response, portal.url)
+    return body

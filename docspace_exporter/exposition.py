@@ -1,0 +1,288 @@
+"""The text of all series, fast: built once a poll, the ticking numbers put in at the scrape.
+
+prometheus-client renders what needs its knowledge, each once: comments, the portal's own series, and the
+labels of each key, which the key's other series then share.
+"""
+
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+
+import msgspec
+from prometheus_client import exposition as text_format
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
+
+from docspace_exporter.api_keys import ApiKey
+from docspace_exporter.docspace import Answer
+from docspace_exporter.metrics import (
+    KEY_GAUGES,
+    TICKING_KEY_GAUGES,
+    ExporterState,
+    KeyGauge,
+    Labels,
+    TickingKeyGauge,
+    exporter_metrics,
+    key_info,
+    key_labels,
+    portal_labels,
+    portal_metrics,
+    ticking_portal_metrics,
+)
+from docspace_exporter.poller import PortalState
+
+_WORTH_DEFLATING = 32 * 1024
+"""Bytes from which a text is compressed once a poll, not at each scrape."""
+
+_EOF = b"# EOF\n"
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
+_LAST_BLOCK = b"\x03\x00"
+
+
+class Format(Enum):
+    """A format of the exposition, by its content type."""
+
+    TEXT = text_format.CONTENT_TYPE_PLAIN_0_0_4
+    OPENMETRICS = openmetrics.CONTENT_TYPE_LATEST
+
+
+def negotiate(accept: str) -> Format:
+    """Return the format that an Accept header asks for; the text format for one that cannot be read."""
+    try:
+        _, content_type = text_format.choose_encoder(accept)
+    except (TypeError, ValueError):
+        return Format.TEXT
+    return Format.OPENMETRICS if content_type.startswith("application/openmetrics-text") else Format.TEXT
+
+
+class _Block(msgspec.Struct, frozen=True):
+    """Sample lines of one family, and the same deflated where that is worth it."""
+
+    text: bytes
+    deflated: bytes | None
+
+
+class _Family(msgspec.Struct, frozen=True):
+    """One portal's part of a family that stays the same between polls."""
+
+    metric: Metric
+    """Without samples; what the comments come from."""
+    block: _Block
+
+
+class _TickingFamily(msgspec.Struct, frozen=True):
+    """One portal's part of a family whose values move: lines up to the value, and what that is counted from."""
+
+    metric: Metric
+    heads: Sequence[str]
+    moments: Sequence[float]
+    value: Callable[[float, float], float]
+
+    def text(self, now: float) -> str:
+        value = self.value
+        lines = zip(self.heads, self.moments, strict=True)
+        return "".join([f"{head}{value(moment, now)}\n" for head, moment in lines])
+
+
+class _PortalText(msgspec.Struct, frozen=True):
+    state: PortalState
+    labels: Labels
+    families: Sequence[_Family]
+    ticking: Sequence[_TickingFamily]
+
+
+class _Page(msgspec.Struct, frozen=True):
+    """All that one exposition is made from."""
+
+    exporter: ExporterState
+    label_names: Sequence[str] = ()
+    portals: Mapping[str, _PortalText] = {}
+
+
+class Exposition:
+    """Holds the text of every portal's newest state, and renders a scrape from it.
+
+    Scrapes of the same second share one rendering: a thousand clients cost no more than one.
+    """
+
+    def __init__(
+        self, exporter: ExporterState, process: Collector, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`process` has the metrics of the process itself."""
+        self._page = _Page(exporter)
+        self._process = process
+        self._clock = clock
+        self._changing = threading.Lock()
+        self._rendering = threading.Lock()
+        self._rendered: dict[tuple[Format, bool], tuple[_Page, float, bytes]] = {}
+
+    def show(
+        self,
+        exporter: ExporterState,
+        states: Callable[[], Iterable[PortalState]],
+        label_names: Sequence[str],
+    ) -> None:
+        """Expose these portals, and no other, from now on."""
+        with self._changing:
+            texts = {state.portal.name: _portal_text(state, label_names) for state in states()}
+            self._page = _Page(exporter, label_names, texts)
+
+    def show_exporter(self, exporter: ExporterState) -> None:
+        """Expose another state of the exporter itself."""
+        with self._changing:
+            self._page = msgspec.structs.replace(self._page, exporter=exporter)
+
+    def update(self, state: PortalState) -> None:
+        """Expose a portal's new state, unless the portal is exposed no more."""
+        with self._changing:
+            page = self._page
+            shown = page.portals.get(state.portal.name)
+            if shown is not None and shown.state.portal == state.portal:
+                text = _portal_text(state, page.label_names, shown)
+                portals = {**page.portals, state.portal.name: text}
+                self._page = msgspec.structs.replace(page, portals=portals)
+
+    def render(self, format_: Format, *, gzip: bool) -> bytes:
+        """Return the exposition as it is now, counted in whole seconds, gzipped or plain."""
+        with self._rendering:
+            page, now = self._page, float(int(self._clock()))
+            kept = self._rendered.get((format_, gzip))
+            if kept is not None and kept[0] is page and kept[1] == now:
+                return kept[2]
+            blocks = self._blocks(page, format_, now)
+            body = _gzip(blocks) if gzip else b"".join(block.text for block in blocks)
+            self._rendered[format_, gzip] = page, now, body
+            return body
+
+    def _blocks(self, page: _Page, format_: Format, now: float) -> Iterator[_Block]:
+        yield _plain(_render(_Given(exporter_metrics(page.exporter)), format_))
+        portals = list(page.portals.values())
+        for parts in zip(*(portal.families for portal in portals), strict=True):
+            if any(part.block.text for part in parts):
+                yield _plain(_render(_Given([parts[0].metric]), format_))
+                yield from (part.block for part in parts)
+        for metrics in zip(
+            *(ticking_portal_metrics(portal.state, portal.labels, now) for portal in portals), strict=True
+        ):
+            samples = [sample for metric in metrics for sample in metric.samples]
+            if samples:
+                yield _plain(_render(_Given([_metric_with(metrics[0], samples)]), format_))
+        for parts_ in zip(*(portal.ticking for portal in portals), strict=True):
+            if any(part.heads for part in parts_):
+                yield _plain(_render(_Given([parts_[0].metric]), format_))
+                yield from (_plain(part.text(now).encode()) for part in parts_)
+        yield _plain(_render(self._process, format_))
+        if format_ is Format.OPENMETRICS:
+            yield _plain(_EOF)
+
+
+def _portal_text(
+    state: PortalState, label_names: Sequence[str], before: _PortalText | None = None
+) -> _PortalText:
+    """Return the text of a portal. What `before` has of the same answer is used again."""
+    labels = portal_labels(state.portal, label_names)
+    portal = [_family(metric, _sample_lines(metric)) for metric in portal_metrics(state, labels)]
+    if before is not None and before.state.answer is state.answer:
+        return _PortalText(state, labels, [*portal, *before.families[len(portal) :]], before.ticking)
+    info = key_info(state, labels)
+    keys = state.answer.keys if state.answer else ()
+    series = list(zip(keys, _label_texts([key_labels(labels, key) for key in keys]), strict=True))
+    return _PortalText(
+        state,
+        labels,
+        [
+            *portal,
+            _family(info, _sample_lines(info)),
+            *(_key_family(gauge, state.answer, series) for gauge in KEY_GAUGES),
+        ],
+        [_ticking_family(gauge, series) for gauge in TICKING_KEY_GAUGES],
+    )
+
+
+def _key_family(gauge: KeyGauge, answer: Answer | None, series: Sequence[tuple[ApiKey, str]]) -> _Family:
+    lines = []
+    for key, labels in series:
+        value = gauge.value(key, answer) if answer else None
+        if value is not None:
+            lines.append(f"{gauge.name}{labels} {floatToGoString(value)}\n")  # type: ignore[no-untyped-call]
+    return _family(GaugeMetricFamily(gauge.name, gauge.documentation), "".join(lines))
+
+
+def _ticking_family(gauge: TickingKeyGauge, series: Sequence[tuple[ApiKey, str]]) -> _TickingFamily:
+    moments = [(gauge.moment(key), labels) for key, labels in series]
+    return _TickingFamily(
+        GaugeMetricFamily(gauge.name, gauge.documentation),
+        [f"{gauge.name}{labels} " for moment, labels in moments if moment is not None],
+        [moment for moment, _ in moments if moment is not None],
+        gauge.value,
+    )
+
+
+def _family(metric: Metric, lines: str) -> _Family:
+    text = lines.encode()
+    deflated = _deflate(text) if len(text) >= _WORTH_DEFLATING else None
+    return _Family(_metric_with(metric, []), _Block(text, deflated))
+
+
+def _label_texts(labels: Sequence[Labels]) -> list[str]:
+    """Return the labels of each series as the exposition writes them, braces included."""
+    samples = [Sample("x", dict(names), 0) for names in labels]
+    lines = _sample_lines(_metric_with(GaugeMetricFamily("x", ""), samples))
+    return [line[1 : line.rindex("}") + 1] for line in lines.split("\n")[:-1]]
+
+
+def _metric_with(metric: Metric, samples: list[Sample]) -> Metric:
+    other = Metric(metric.name, metric.documentation, metric.type)
+    other.samples = samples
+    return other
+
+
+class _Given(Collector):
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def _render(collector: Collector, format_: Format) -> bytes:
+    """Return prometheus-client's rendering, without the end mark of OpenMetrics."""
+    if format_ is Format.OPENMETRICS:
+        return bytes(openmetrics.generate_latest(collector)).removesuffix(_EOF)  # type: ignore[no-untyped-call]
+    return text_format.generate_latest(collector)
+
+
+def _sample_lines(metric: Metric) -> str:
+    """Return the lines of a metric after its HELP and TYPE; they are the same in both formats."""
+    return _render(_Given([metric]), Format.TEXT).decode().split("\n", 2)[2]
+
+
+def _plain(text: bytes) -> _Block:
+    return _Block(text, None)
+
+
+def _deflate(text: bytes) -> bytes:
+    """Return deflate blocks that stand alone and end on a byte, so that they can be strung together."""
+    compressor = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return compressor.compress(text) + compressor.flush(zlib.Z_FULL_FLUSH)
+
+
+def _gzip(blocks: Iterable[_Block]) -> bytes:
+    """Return one gzip member (RFC 1952): of several, some clients read only the first."""
+    checksum, size, pending, body = 0, 0, [], [_GZIP_HEADER]
+    for block in blocks:
+        checksum = zlib.crc32(block.text, checksum)
+        size += len(block.text)
+        if block.deflated is None:
+            pending.append(block.text)
+        else:
+            body += [_deflate(b"".join(pending)), block.deflated]
+            pending = []
+    body += [_deflate(b"".join(pending)), _LAST_BLOCK, struct.pack("<LL", checksum, size % 2**32)]
+    return b"".join(body)

@@ -1,0 +1,123 @@
+"""The command line."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from docspace_exporter import logs, web
+
+DEFAULT_CONFIG_FILE = Path("config.yaml")
+
+
+class Flags(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says."""
+
+    config_file: Path | None
+    """None where not given: then the environment, or else the default file."""
+    check: bool
+    once: bool
+    demo: bool
+    listen_address: str
+    web_config_file: Path | None
+    web: web.WebOptions
+    log_level: str
+    log_format: str
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"{self.prog}: {message}: see {self.prog} --help\n")
+        raise SystemExit(2)
+
+
+def parse(arguments: Sequence[str] | None, version: str) -> Flags:
+    """Return the flags; raises SystemExit, 2 for wrong ones."""
+    parser = _parser(version)
+    given = parser.parse_args(arguments)
+    path = given.web_telemetry_path
+    if not re.fullmatch(r"/[\w.~/-]*", path) or path.startswith("/-/"):
+        parser.error(f"argument --web.telemetry-path: {path!r} is no path that can be served")
+    if given.web_max_requests < 0:
+        parser.error("argument --web.max-requests: is a number of scrapes, 0 for no limit")
+    if given.demo and given.config_file:
+        parser.error("argument --demo: takes no --config.file")
+    return Flags(
+        config_file=given.config_file,
+        check=given.config_check,
+        once=given.once,
+        demo=given.demo,
+        listen_address=given.web_listen_address,
+        web_config_file=given.web_config_file,
+        web=web.WebOptions(
+            telemetry_path=path,
+            max_requests=given.web_max_requests,
+            enable_lifecycle=given.web_enable_lifecycle,
+            status_page=given.web_status_page and path != "/",
+        ),
+        log_level=given.log_level,
+        log_format=given.log_format,
+    )
+
+
+def _parser(version: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="docspace-exporter",
+        description="Prometheus exporter for ONLYOFFICE DocSpace API keys.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "--config.file", dest="config_file", type=Path, metavar="FILE", help="the configuration (config.yaml)"
+    )
+    add(
+        "--config.check",
+        dest="config_check",
+        action="store_true",
+        help="say what is wrong with the configuration and exit",
+    )
+    add("--once", action="store_true", help="poll every portal once, print the series and exit")
+    add("--demo", action="store_true", help="export a DocSpace portal of our own; needs no configuration")
+    add("--web.listen-address", dest="web_listen_address", default=":9764", metavar="ADDRESS", help="(:9764)")
+    add(
+        "--web.telemetry-path",
+        dest="web_telemetry_path",
+        default="/metrics",
+        metavar="PATH",
+        help="(/metrics)",
+    )
+    add(
+        "--web.config.file",
+        dest="web_config_file",
+        type=Path,
+        metavar="FILE",
+        help="TLS and basic auth, in the format of Prometheus' exporter-toolkit",
+    )
+    add(
+        "--web.max-requests",
+        dest="web_max_requests",
+        type=int,
+        default=40,
+        metavar="N",
+        help="scrapes worked on at once; one more gets 503; 0 for no limit (40)",
+    )
+    add(
+        "--web.enable-lifecycle",
+        dest="web_enable_lifecycle",
+        action="store_true",
+        help="allow POST /-/reload",
+    )
+    add(
+        "--no-web.status-page",
+        dest="web_status_page",
+        action="store_false",
+        help="serve only a link to the metrics at /",
+    )
+    add("--log.level", dest="log_level", choices=logs.LEVELS, default="info", help="(info)")
+    add("--log.format", dest="log_format", choices=logs.FORMATS, default="logfmt", help="(logfmt)")
+    add("--version", action="version", version=version)
+    return parser

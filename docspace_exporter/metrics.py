@@ -1,0 +1,263 @@
+"""What is exposed: names, help texts, labels. The only module that knows a metric's name.
+
+A new metric has its place here, in docs/metrics.md and in a test.
+"""
+
+import math
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import msgspec
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.samples import Sample
+
+from docspace_exporter.api_keys import ApiKey
+from docspace_exporter.config import Portal
+from docspace_exporter.docspace import Answer
+from docspace_exporter.poller import PortalState
+
+Labels = Mapping[str, str]
+
+
+class ExporterState(msgspec.Struct, frozen=True):
+    """What is known of the exporter itself."""
+
+    version: str
+    revision: str
+    reload_successful: bool = True
+    reload_success_time: float = 0.0
+    """Unix seconds."""
+
+
+class KeyGauge(msgspec.Struct, frozen=True):
+    """A gauge with a series for each key, whose value stays the same between polls; None is no series."""
+
+    name: str
+    documentation: str
+    value: Callable[[ApiKey, Answer], float | None]
+
+
+class TickingKeyGauge(msgspec.Struct, frozen=True):
+    """A gauge with a series for each key, whose value is counted between a moment of the key and now."""
+
+    name: str
+    documentation: str
+    moment: Callable[[ApiKey], float | None]
+    """Unix seconds; None is no series."""
+    value: Callable[[float, float], float]
+    """Seconds, from the moment and now."""
+
+
+def _finite_expiry(key: ApiKey) -> float | None:
+    return None if key.expiry is None or math.isinf(key.expiry) else key.expiry
+
+
+def _time_to(moment: float, now: float) -> float:
+    return moment - now
+
+
+def _time_since(moment: float, now: float) -> float:
+    return now - moment if now > moment else 0.0
+
+
+KEY_GAUGES = (
+    KeyGauge(
+        "docspace_api_key_active",
+        "Whether the key is switched on (1) or off (0).",
+        lambda key, _: key.active,
+    ),
+    KeyGauge(
+        "docspace_api_key_replaced",
+        "Whether another active key of the same owner and name expires later or never (1) or not (0).",
+        lambda key, _: key.replaced,
+    ),
+    KeyGauge(
+        "docspace_api_key_last_seen_timestamp_seconds",
+        "When a poll last returned the key, in Unix time.",
+        lambda _, answer: answer.received,
+    ),
+    KeyGauge(
+        "docspace_api_key_created_timestamp_seconds",
+        "When the key was made, in Unix time.",
+        lambda key, _: key.created,
+    ),
+    KeyGauge(
+        "docspace_api_key_expiry_timestamp_seconds",
+        "When the key expires, in Unix time; absent for a key that never expires.",
+        lambda key, _: _finite_expiry(key),
+    ),
+    KeyGauge(
+        "docspace_api_key_last_used_timestamp_seconds",
+        "When the key was last used, in Unix time; absent for a key never used.",
+        lambda key, _: key.last_used,
+    ),
+)
+"""
+docspace_api_key_active{id="0b4b6e0c",name="backup job",portal="acme",postfix="9f3a"} 1.0
+docspace_api_key_replaced{id="0b4b6e0c",name="backup job",portal="acme",postfix="9f3a"} 0.0
+docspace_api_key_last_seen_timestamp_seconds{id="0b4b6e0c",name="backup job",...} 1.79549244e+09
+docspace_api_key_created_timestamp_seconds{id="0b4b6e0c",name="backup job",...} 1.7723556e+09
+docspace_api_key_expiry_timestamp_seconds{id="0b4b6e0c",name="backup job",...} 1.7960724e+09
+docspace_api_key_last_used_timestamp_seconds{id="0b4b6e0c",name="backup job",...} 1.79533533e+09
+"""
+
+TICKING_KEY_GAUGES = (
+    TickingKeyGauge(
+        "docspace_api_key_time_to_expiry_seconds",
+        "Time until the key expires, negative once it has; absent for a key that never expires.",
+        _finite_expiry,
+        _time_to,
+    ),
+    TickingKeyGauge(
+        "docspace_api_key_time_since_last_use_seconds",
+        "Time since the key was last used; absent for a key never used.",
+        lambda key: key.last_used,
+        _time_since,
+    ),
+)
+"""
+docspace_api_key_time_to_expiry_seconds{id="0b4b6e0c",name="backup job",portal="acme",postfix="9f3a"} 579960.0
+docspace_api_key_time_since_last_use_seconds{id="0b4b6e0c",name="backup job",...} 157110.0
+"""
+
+
+def portal_labels(portal: Portal, label_names: Sequence[str]) -> Labels:
+    """Return the labels of all series of a portal: those configured for any portal are on every one's."""
+    return {"portal": portal.name, **dict.fromkeys(label_names, ""), **dict(portal.labels)}
+
+
+def key_labels(labels: Labels, key: ApiKey) -> Labels:
+    """Return the labels of a key's series; `id` alone makes them unique."""
+    return {**labels, "id": key.id, "name": key.name, "postfix": key.postfix}
+
+
+def exporter_metrics(state: ExporterState) -> Iterator[Metric]:
+    """Of the exporter itself.
+
+    docspace_exporter_build_info{python_version="3.11.7",revision="unknown",version="0.1.0"} 1.0
+    docspace_exporter_config_last_reload_successful 1.0
+    docspace_exporter_config_last_reload_success_timestamp_seconds 1.79549e+09
+    """
+    build = {
+        "version": state.version,
+        "revision": state.revision,
+        "python_version": platform.python_version(),
+    }
+    yield _gauge("docspace_exporter_build_info", "The exporter's version, always 1.", build, 1)
+    yield _gauge(
+        "docspace_exporter_config_last_reload_successful",
+        "Whether the last attempt to load the configuration succeeded (1) or not (0).",
+        {},
+        state.reload_successful,
+    )
+    yield _gauge(
+        "docspace_exporter_config_last_reload_success_timestamp_seconds",
+        "When the configuration was last loaded, in Unix time.",
+        {},
+        state.reload_success_time,
+    )
+
+
+_ANSWER_GAUGES: tuple[tuple[str, str, Callable[[Answer], float | None]], ...] = (
+    ("docspace_api_keys", "API keys of the newest good answer.", lambda answer: len(answer.keys)),
+    (
+        "docspace_api_keys_active",
+        "API keys that are switched on.",
+        lambda answer: sum(key.active is True for key in answer.keys),
+    ),
+    (
+        "docspace_api_keys_malformed",
+        "Records of the newest good answer that could not be read whole.",
+        lambda answer: answer.malformed,
+    ),
+    (
+        "docspace_api_keys_complete",
+        "Whether the exporter sees every key of the portal (1) or only those of its own user (0).",
+        lambda answer: answer.identity.sees_every_key,
+    ),
+)
+
+
+def portal_metrics(state: PortalState, labels: Labels) -> Iterator[Metric]:
+    """What stays the same between polls.
+
+    docspace_up{portal="acme"} 1.0
+    docspace_portal_info{portal="acme",url="https://acme.onlyoffice.com"} 1.0
+    docspace_api_keys{portal="acme"} 12.0
+    docspace_api_keys_active{portal="acme"} 10.0
+    docspace_api_keys_malformed{portal="acme"} 0.0
+    docspace_api_keys_complete{portal="acme"} 1.0
+    docspace_poll_last_success_timestamp_seconds{portal="acme"} 1.79549244e+09
+    docspace_poll_interval_seconds{portal="acme"} 300.0
+    docspace_poll_duration_seconds_count{portal="acme"} 3.0
+    docspace_poll_duration_seconds_sum{portal="acme"} 0.4
+    docspace_poll_failures_total{portal="acme",reason="timeout"} 0.0
+    """
+    url = {**labels, "url": state.portal.url}
+    yield _gauge("docspace_up", "Whether the newest poll succeeded (1) or not (0).", labels, state.up)
+    yield _gauge("docspace_portal_info", "The portal's address, always 1.", url, 1)
+    for name, documentation, value in _ANSWER_GAUGES:
+        yield _gauge(name, documentation, labels, value(state.answer) if state.answer else None)
+    yield _gauge(
+        "docspace_poll_last_success_timestamp_seconds",
+        "When the newest good answer was received, in Unix time; 0 before the first.",
+        labels,
+        state.last_success,
+    )
+    yield _gauge(
+        "docspace_poll_interval_seconds",
+        "How often the portal is polled.",
+        labels,
+        state.portal.poll_interval,
+    )
+    duration = SummaryMetricFamily(
+        "docspace_poll_duration_seconds", "How long polls took, good or failed.", labels=tuple(labels)
+    )
+    duration.add_metric(tuple(labels.values()), state.polls, state.poll_seconds)
+    yield duration
+    failures = CounterMetricFamily(
+        "docspace_poll_failures", "Polls that failed, by reason.", labels=(*labels, "reason")
+    )
+    for reason, count in state.failures.items():
+        failures.add_metric((*labels.values(), reason.value), count)
+    yield failures
+
+
+def ticking_portal_metrics(state: PortalState, labels: Labels, now: float) -> Iterator[Metric]:
+    """What moves between polls.
+
+    docspace_api_keys_expired{portal="acme"} 1.0
+    """
+    expired = None
+    if state.answer:
+        expired = sum(key.expiry is not None and key.expiry <= now for key in state.answer.keys)
+    yield _gauge("docspace_api_keys_expired", "API keys past their expiry now.", labels, expired)
+
+
+def key_info(state: PortalState, labels: Labels) -> Metric:
+    """What each key is.
+
+    docspace_api_key_info{access="scoped",id="0b4b6e0c",name="backup job",owner="Ann O'Neil",
+        permissions="files:read,rooms:write",portal="acme",postfix="9f3a",self="false"} 1.0
+    """
+    metric = GaugeMetricFamily("docspace_api_key_info", "What the key is and may do, always 1.")
+    if state.answer:
+        own_key_id = state.answer.identity.own_key_id
+        for key in state.answer.keys:
+            own = "unknown" if own_key_id is None else "true" if key.id == own_key_id else "false"
+            about = {
+                "owner": key.owner if state.portal.export_owner else "",
+                "permissions": ",".join(key.permissions or ()),
+                "access": key.access,
+                "self": own,
+            }
+            metric.samples.append(Sample(metric.name, {**key_labels(labels, key), **about}, 1))
+    return metric
+
+
+def _gauge(name: str, documentation: str, labels: Labels, value: float | None) -> Metric:
+    """Return a gauge with one series, or with none for a value that is not known."""
+    metric = GaugeMetricFamily(name, documentation)
+    if value is not None:
+        metric.samples.append(Sample(name, dict(labels), value))
+    return metric

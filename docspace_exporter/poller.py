@@ -1,0 +1,154 @@
+"""When to poll, and what to keep: the newest state of each portal, which a failed poll takes nothing from."""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import msgspec
+
+from docspace_exporter import docspace
+from docspace_exporter.config import Portal
+from docspace_exporter.docspace import Answer
+from docspace_exporter.failures import PollError, Reason
+
+logger = logging.getLogger(__name__)
+
+LONGEST_SPREAD = 5.0
+"""Seconds over which the first polls of many portals are spread."""
+
+
+class PortalState(msgspec.Struct, frozen=True):
+    """What is known of one portal."""
+
+    portal: Portal
+    answer: Answer | None = None
+    """The newest good one."""
+    failure: PollError | None = None
+    """Of the newest poll."""
+    polls: int = 0
+    poll_seconds: float = 0.0
+    failures: Mapping[Reason, int] = MappingProxyType(dict.fromkeys(Reason, 0))
+
+    @property
+    def up(self) -> bool | None:
+        """Whether the newest poll succeeded; None until the first has ended."""
+        return self.failure is None if self.polls else None
+
+    @property
+    def last_success(self) -> float:
+        """Unix seconds of the newest good answer; 0 before the first."""
+        return self.answer.received if self.answer else 0.0
+
+
+def poll(state: PortalState) -> PortalState:
+    """Return the state after one more poll. Nothing that a portal does raises an error."""
+    begun = time.monotonic()
+    answer, failure = state.answer, None
+    failures = dict(state.failures)
+    try:
+        answer = docspace.poll(state.portal, answer.identity if answer else None)
+    except PollError as error:
+        failure = error
+    except Exception as error:
+        # Nobody foresaw it, so its text may hold a secret.
+        message = f"the poll broke with {type(error).__name__}: please report this"
+        failure = PollError(Reason.INVALID_RESPONSE, message)
+    if failure:
+        failures[failure.reason] += 1
+    seconds = time.monotonic() - begun
+    _log(state, failure, answer)
+    return PortalState(
+        portal=state.portal,
+        answer=answer,
+        failure=failure,
+        polls=state.polls + 1,
+        poll_seconds=state.poll_seconds + seconds,
+        failures=MappingProxyType(failures),
+    )
+
+
+def _log(before: PortalState, failure: PollError | None, answer: Answer | None) -> None:
+    """Tell of a failure once, not at every poll that repeats it."""
+    portal = {"portal": before.portal.name}
+    if failure:
+        repeated = before.failure is not None and before.failure.reason == failure.reason
+        level = logging.DEBUG if repeated else logging.WARNING
+        logger.log(
+            level, "Poll failed: %s", failure.message, extra={**portal, "reason": failure.reason.value}
+        )
+    elif before.failure:
+        logger.info("Poll succeeded again", extra=portal)
+    if answer and not failure:
+        counts = {"keys": len(answer.keys), "malformed": answer.malformed}
+        logger.debug("Polled", extra={**portal, **counts})
+
+
+def next_due(due: float, now: float, interval: float, retry_after: float | None) -> float:
+    """Return when to poll next: on the schedule, past polls skipped, and not before the portal wants it."""
+    missed = max(0, math.floor((now - due) / interval))
+    return max(due + (missed + 1) * interval, now + (retry_after or 0.0))
+
+
+class Poller:
+    """Polls every portal on its own interval, one thread each, so that one that hangs delays no other."""
+
+    def __init__(self, on_poll: Callable[[PortalState], None]) -> None:
+        """`on_poll` is called in the portal's thread with its state after each poll."""
+        self._on_poll = on_poll
+        self._workers: tuple[_Worker, ...] = ()
+        self._ready = False
+
+    @property
+    def states(self) -> tuple[PortalState, ...]:
+        """The newest state of each portal, in the order of the configuration."""
+        return tuple(worker.state for worker in self._workers)
+
+    @property
+    def ready(self) -> bool:
+        """True once every portal has been polled, whatever came of it; one added later changes nothing."""
+        self._ready = self._ready or all(state.polls for state in self.states)
+        return self._ready
+
+    def watch(self, portals: Sequence[Portal]) -> None:
+        """Poll these portals from now on. One that is polled already, unchanged, keeps state and schedule."""
+        kept = {worker.state.portal: worker for worker in self._workers}
+        fresh = [portal for portal in portals if portal not in kept]
+        step = min(0.01, LONGEST_SPREAD / max(1, len(fresh)))
+        started = {
+            portal: _Worker(portal, position * step, self._on_poll) for position, portal in enumerate(fresh)
+        }
+        self._workers = tuple(started.get(portal) or kept.pop(portal) for portal in portals)
+        for worker in kept.values():
+            worker.stop()
+        for worker in started.values():
+            worker.start()
+
+    def stop(self) -> None:
+        """Begin no more polls; one that is under way ends on its own."""
+        for worker in self._workers:
+            worker.stop()
+
+
+class _Worker(threading.Thread):
+    def __init__(self, portal: Portal, delay: float, on_poll: Callable[[PortalState], None]) -> None:
+        super().__init__(name=f"poll {portal.name}", daemon=True)
+        self.state = PortalState(portal)
+        self._due = time.monotonic() + delay
+        self._on_poll = on_poll
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def run(self) -> None:
+        while not self._stopped.wait(max(0.0, self._due - time.monotonic())):
+            state = poll(self.state)
+            if self._stopped.is_set():
+                return
+            self.state = state
+            self._on_poll(state)
+            retry_after = state.failure.retry_after if state.failure else None
+            self._due = next_due(self._due, time.monotonic(), state.portal.poll_interval, retry_after)

@@ -1,0 +1,51 @@
+"""Puts a configuration into force: at the start, at SIGHUP, at POST /-/reload. A bad one changes nothing."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from docspace_exporter.config import Config, ConfigError
+from docspace_exporter.exposition import Exposition
+from docspace_exporter.metrics import ExporterState
+from docspace_exporter.poller import Poller
+
+logger = logging.getLogger(__name__)
+
+
+class Reloader:
+    """Applies what `load` returns to the poller and the exposition."""
+
+    def __init__(
+        self, load: Callable[[], Config], exporter: ExporterState, poller: Poller, exposition: Exposition
+    ) -> None:
+        self._load = load
+        self._exporter = exporter
+        self._poller = poller
+        self._exposition = exposition
+        self._lock = threading.Lock()
+
+    def apply(self, config: Config) -> None:
+        """Poll and expose the portals of a configuration. Those that did not change keep what is known."""
+        self._poller.watch(config.portals)
+        self._exporter = msgspec.structs.replace(
+            self._exporter, reload_successful=True, reload_success_time=time.time()
+        )
+        self._exposition.show(self._exporter, lambda: self._poller.states, config.label_names)
+        logger.info("Configuration loaded", extra={"portals": len(config.portals)})
+
+    def reload(self) -> Sequence[str]:
+        """Load the configuration anew and apply it; returns its mistakes, and then leaves all as it was."""
+        with self._lock:
+            try:
+                config = self._load()
+            except ConfigError as error:
+                for mistake in error.mistakes:
+                    logger.error("Configuration not reloaded: %s", mistake)
+                self._exporter = msgspec.structs.replace(self._exporter, reload_successful=False)
+                self._exposition.show_exporter(self._exporter)
+                return error.mistakes
+            self.apply(config)
+            return ()

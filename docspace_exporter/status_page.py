@@ -1,0 +1,146 @@
+"""The page at `/` for a person: portals with their state, their keys with the soonest to expire first."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jinja2
+import msgspec
+
+from docspace_exporter.api_keys import ApiKey
+from docspace_exporter.failures import KEYS_PAGE
+from docspace_exporter.poller import PortalState
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+ROW_LIMIT = 500
+"""Keys shown of a portal at most; the filter looks through all of them."""
+
+_FOLDER = Path(__file__).parent
+STATIC_FILES = {
+    "/-/static/status.css": _FOLDER / "static" / "status.css",
+    "/-/static/status.js": _FOLDER / "static" / "status.js",
+}
+
+_DAY = 86_400
+_UNITS = (("year", 365 * _DAY), ("month", 30 * _DAY), ("day", _DAY), ("hour", 3600), ("minute", 60))
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_FOLDER / "templates"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
+
+
+class KeyRow(msgspec.Struct, frozen=True):
+    """One key as words."""
+
+    key: ApiKey
+    owner: str
+    own: bool
+    state: str
+    """`expired`, `critical`, `warning`, `off` or `good`: how urgent it is."""
+    created: str
+    last_used: str
+    expires: str
+    expiry_date: str
+
+
+class PortalSection(msgspec.Struct, frozen=True):
+    """One portal as words."""
+
+    state: PortalState
+    polled: str
+    rows: Sequence[KeyRow]
+    left_out: int
+    rotate_url: str
+
+
+def render(states: Sequence[PortalState], wanted: str, telemetry_path: str) -> str:
+    """Return the page, with the keys that have `wanted` in their name, postfix, owner or access."""
+    now = time.time()
+    return _TEMPLATES.get_template("status.html").render(
+        portals=[_section(state, wanted.strip(), now) for state in states],
+        wanted=wanted.strip(),
+        telemetry_path=telemetry_path,
+        now=_date(now),
+    )
+
+
+def render_link(telemetry_path: str) -> str:
+    """Return a page with no more than a link to the metrics."""
+    return _TEMPLATES.get_template("link.html").render(telemetry_path=telemetry_path)
+
+
+def _section(state: PortalState, wanted: str, now: float) -> PortalSection:
+    rows = sorted(_rows(state, wanted, now), key=lambda row: row.key.expiry or math.inf)
+    return PortalSection(
+        state=state,
+        polled=in_words(state.last_success, now) if state.answer else "never",
+        rows=rows[:ROW_LIMIT],
+        left_out=max(0, len(rows) - ROW_LIMIT),
+        rotate_url=state.portal.url + KEYS_PAGE,
+    )
+
+
+def _rows(state: PortalState, wanted: str, now: float) -> Iterator[KeyRow]:
+    if state.answer is None:
+        return
+    for key in state.answer.keys:
+        owner = key.owner if state.portal.export_owner else ""
+        if wanted.lower() not in f"{key.name}\n{key.postfix}\n{owner}\n{key.access}".lower():
+            continue
+        yield KeyRow(
+            key=key,
+            owner=owner,
+            own=key.id == state.answer.identity.own_key_id,
+            state=_urgency(key, now),
+            created="" if key.created is None else in_words(key.created, now),
+            last_used="never used" if key.last_used is None else in_words(key.last_used, now),
+            expires=_expiry_in_words(key, now),
+            expiry_date=_date(key.expiry) if key.expiry is not None else "",
+        )
+
+
+def _urgency(key: ApiKey, now: float) -> str:
+    left = math.inf if key.expiry is None else key.expiry - now
+    if left <= 0:
+        return "expired"
+    if not key.active:
+        return "off"
+    return "critical" if left < 3 * _DAY else "warning" if left < 14 * _DAY else "good"
+
+
+def _expiry_in_words(key: ApiKey, now: float) -> str:
+    if key.expiry is None:
+        return "unreadable"
+    return "never expires" if math.isinf(key.expiry) else in_words(key.expiry, now)
+
+
+def in_words(moment: float, now: float) -> str:
+    """Return how far a moment is from now, in its largest whole unit: `in 2 days`, `3 hours ago`."""
+    distance = abs(moment - now)
+    for unit, seconds in _UNITS:
+        if distance >= seconds:
+            count = int(distance // seconds)
+            words = f"{count} {unit}{'' if count == 1 else 's'}"
+            return f"in {words}" if moment > now else f"{words} ago"
+    return "just now" if moment <= now else "in under a minute"
+
+
+def _date(moment: float) -> str:
+    if math.isinf(moment):
+        return ""
+    try:
+        return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):
+        return ""

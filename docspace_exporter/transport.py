@@ -1,0 +1,238 @@
+"""One HTTP session a poll, bound as a whole: connecting, TLS, headers and body end at one deadline.
+
+requests bounds single reads only: a server that sends a byte a second would hold a poll for ever. The sockets
+here take what is left until the deadline as the timeout of each read.
+"""
+
+import functools
+import os
+import socket
+import ssl
+import time
+from typing import Any
+
+import certifi
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.connection import create_connection
+
+from docspace_exporter import __version__
+from docspace_exporter.config import Portal, TlsConfig
+from docspace_exporter.config_fields import is_loopback, split_url
+
+ANSWER_LIMIT = 64 * 1024 * 1024
+"""Bytes of an answer, decompressed, that are read at most."""
+
+_CHUNK = 64 * 1024
+
+
+class TooLargeError(Exception):
+    """The answer has more bytes than are read at most."""
+
+
+class TlsFilesError(Exception):
+    """A file of tls_config cannot be used; the text says which and why."""
+
+
+class Deadline:
+    """The moment at which a poll ends, whatever it is doing."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds left; raises TimeoutError when there are none."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the poll's time is over")
+        return left
+
+    def passed(self) -> bool:
+        """Tell whether the poll's time is over."""
+        return time.monotonic() >= self._end
+
+
+class Session:
+    """Requests to one portal with one key, all within one deadline. A context manager."""
+
+    def __init__(self, portal: Portal, key: str, deadline: Deadline) -> None:
+        """Raises TlsFilesError."""
+        self._portal = portal
+        self._deadline = deadline
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.auth = _Bearer(key)
+        self._session.headers.update(
+            {
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+                "User-Agent": f"docspace-exporter/{__version__}",
+            }
+        )
+        self._session.verify = not portal.tls_config.insecure_skip_verify
+        self._session.proxies = _proxies(portal)
+        self._session.mount(portal.url, _Adapter(tls_context(portal.tls_config), deadline))
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def get(self, path: str) -> tuple[requests.Response, bytearray]:
+        """Return the answer and its decompressed body.
+
+        Raises what requests and urllib3 raise, TimeoutError and TooLargeError.
+        """
+        body = bytearray()
+        with self._session.get(
+            self._portal.url + path, timeout=self._deadline.left(), allow_redirects=False, stream=True
+        ) as response:
+            for chunk in response.iter_content(_CHUNK):
+                body += chunk
+                if len(body) > ANSWER_LIMIT:
+                    raise TooLargeError
+                self._deadline.left()
+        return response, body
+
+
+def tls_context(tls: TlsConfig) -> ssl.SSLContext:
+    """Return the context to verify a portal with; raises TlsFilesError.
+
+    Files are read anew, so that a renewed one needs no restart; all portals without any share one context.
+    """
+    if tls == TlsConfig():
+        return _default_context(os.environ.get("REQUESTS_CA_BUNDLE"))
+    try:
+        context = _new_context(str(tls.ca_file) if tls.ca_file else os.environ.get("REQUESTS_CA_BUNDLE"))
+    except OSError as error:
+        raise TlsFilesError(f"cannot use {tls.ca_file}: {_reason(error)}") from None
+    if tls.insecure_skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if tls.cert_file and tls.key_file:
+        try:
+            # A password prompt would hang the exporter.
+            context.load_cert_chain(tls.cert_file, tls.key_file, password=lambda: "")
+        except (OSError, ValueError) as error:
+            raise TlsFilesError(f"cannot use {tls.cert_file} with {tls.key_file}: {_reason(error)}") from None
+    return context
+
+
+@functools.lru_cache(maxsize=2)
+def _default_context(ca_file: str | None) -> ssl.SSLContext:
+    return _new_context(ca_file)
+
+
+def _new_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return a verifying context that trusts a CA file, or what the system and certifi trust."""
+    context = ssl.create_default_context(cafile=ca_file)
+    if ca_file is None:
+        context.load_verify_locations(cafile=certifi.where())
+    context.sslsocket_class = _BoundedTlsSocket
+    return context
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
+
+
+def _proxies(portal: Portal) -> dict[str, str]:
+    """Return the configured proxy, or the environment's; none is asked for this machine's own portals."""
+    if portal.proxy_url:
+        return dict.fromkeys(("http", "https"), portal.proxy_url)
+    parts = split_url(portal.url)
+    if parts and is_loopback(parts.hostname or ""):
+        return {}
+    return requests.utils.get_environ_proxies(portal.url, no_proxy=None)
+
+
+class _Bearer(AuthBase):
+    """DocSpace server 3.7: a bare `sk-…` is taken for a cookie and refused.
+
+    As `auth` it also keeps a matching .netrc entry from taking its place.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+class _Bounded:
+    """A socket that reads until its deadline, however little each read brings."""
+
+    deadline: Deadline | None = None
+
+    def recv_into(self, *args: Any) -> int:
+        if self.deadline is not None:
+            self.settimeout(self.deadline.left())  # type: ignore[attr-defined]
+        return super().recv_into(*args)  # type: ignore[misc,no-any-return]
+
+
+class _BoundedSocket(_Bounded, socket.socket):
+    pass
+
+
+class _BoundedTlsSocket(_Bounded, ssl.SSLSocket):
+    pass
+
+
+class _Connection(HTTPConnection):
+    def __init__(self, *args: Any, deadline: Deadline, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._deadline = deadline
+
+    def _new_conn(self) -> socket.socket:
+        """Try each address in what is left of the poll's time; urllib3 would give each the whole of it."""
+        addresses = socket.getaddrinfo(self._dns_host.strip("[]"), self.port, type=socket.SOCK_STREAM)
+        for position, (*_, address) in enumerate(addresses, start=1):
+            try:
+                connected = create_connection(
+                    (str(address[0]), self.port),
+                    self._deadline.left() / (len(addresses) - position + 1),
+                    socket_options=self.socket_options,
+                )
+                break
+            except OSError:
+                if position == len(addresses):
+                    raise
+        bounded = _BoundedSocket(fileno=connected.detach())
+        bounded.deadline = self._deadline
+        bounded.settimeout(self._deadline.left())
+        return bounded
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        if isinstance(self.sock, _BoundedTlsSocket):
+            self.sock.deadline = self._deadline
+
+
+class _Adapter(HTTPAdapter):
+    """Gives each connection the deadline and the TLS context, which alone decides what is verified."""
+
+    def __init__(self, context: ssl.SSLContext, deadline: Deadline) -> None:
+        self._context = context
+        self._deadline = deadline
+        super().__init__(pool_connections=1, pool_maxsize=1)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+
+    def cert_verify(self, *args: Any) -> None:
+        """Leave the context as it is: requests would load its own CA file into it."""
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        connection = _TlsConnection if pool.scheme == "https" else _Connection
+        pool.ConnectionCls = functools.partial(connection, deadline=self._deadline)
+        return pool
