@@ -106,9 +106,9 @@ class WatchedWebConfig:
             newest, mistakes = self._newest, error.mistakes
         if mistakes != self._mistakes:
             for mistake in mistakes:
-                logger.error("the web configuration stays as it was: %s", mistake)
+                logger.error("Web configuration not reloaded: %s", mistake)
         if newest is not self._newest:
-            logger.info("the web configuration has changed")
+            logger.info("Web configuration reloaded")
         self._newest, self._mistakes = newest, mistakes
 
 

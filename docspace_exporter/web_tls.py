@@ -4,18 +4,17 @@ Field names, values and defaults are those of Prometheus' exporter-toolkit, whic
 curves as Go does. What Python's ssl cannot do is a mistake, never ignored.
 """
 
-import contextlib
 import ipaddress
-import os
+import logging
 import ssl
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
-from docspace_exporter import yaml_file
+from docspace_exporter import pem, yaml_file
 from docspace_exporter.config_fields import Section
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -82,7 +81,7 @@ def read_context(section: Section, folder: Path) -> ssl.SSLContext:
     _set_ciphers(section, context)
     _set_curve(section, context)
     _set_client_auth(section, folder, context)
-    _load_certificate(section, folder, context)
+    pem.load_certificate(section, folder, context)
     return context
 
 
@@ -98,8 +97,12 @@ class _ServerConnection(ssl.SSLObject):
     def do_handshake(self) -> None:
         super().do_handshake()
         allowed = self.context.allowed_sans if isinstance(self.context, _ServerContext) else None
-        if allowed is not None and allowed.isdisjoint(_alternative_names(self.getpeercert() or {})):
-            raise ssl.SSLCertVerificationError("the client's certificate has none of client_allowed_sans")
+        if allowed is None:
+            return
+        names = set(_alternative_names(self.getpeercert() or {}))
+        if allowed.isdisjoint(names):
+            logger.debug("A client was refused, client_allowed_sans has none of its names: %s", sorted(names))
+            raise ssl.SSLCertVerificationError("none of client_allowed_sans")
 
 
 class _ServerContext(ssl.SSLContext):
@@ -165,13 +168,13 @@ def _set_client_auth(section: Section, folder: Path, context: _ServerContext) ->
             "client_auth_type", "asks for certificates that nobody verifies: use RequireAndVerifyClientCert"
         )
     mode = _choice(section, "client_auth_type", _CLIENT_AUTH, ssl.CERT_NONE)
-    authority = _read_pem(section, folder, "client_ca")
+    authority = pem.read(section, folder, "client_ca")
     if authority is None and mode is not ssl.CERT_NONE:
         section.mistake("client_ca_file", "is missing: name the file with the CA whose clients may connect")
     elif authority and mode is ssl.CERT_NONE:
         section.mistake("client_auth_type", f"is missing: {authority.field} needs RequireAndVerifyClientCert")
     elif authority:
-        _trust(section, authority, context)
+        pem.trust(section, authority, context)
     context.verify_mode = mode
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     _set_allowed_sans(section, context)
@@ -185,85 +188,6 @@ def _set_allowed_sans(section: Section, context: _ServerContext) -> None:
         section.mistake("client_allowed_sans", "is empty: nobody could connect")
     elif context.verify_mode is not ssl.CERT_REQUIRED:
         section.mistake("client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert")
-
-
-class _Pem(msgspec.Struct, frozen=True):
-    """PEM text, and the field that gives it; without a path it stands in the web configuration itself."""
-
-    field: str
-    text: str
-    path: Path | None = None
-
-    @contextlib.contextmanager
-    def as_file(self) -> Iterator[str]:
-        """Yield a path for OpenSSL to read; a key that stands in the configuration reaches no disk."""
-        if self.path is not None:
-            yield str(self.path)
-            return
-        with os.fdopen(os.memfd_create("pem"), "w", encoding="ascii") as file:
-            file.write(self.text)
-            file.flush()
-            yield f"/proc/self/fd/{file.fileno()}"
-
-
-class _EncryptedKeyError(Exception):
-    pass
-
-
-def _refuse_password() -> str:
-    raise _EncryptedKeyError
-
-
-def _load_certificate(section: Section, folder: Path, context: ssl.SSLContext) -> None:
-    certificate, key = _read_pem(section, folder, "cert"), _read_pem(section, folder, "key")
-    if certificate is None:
-        section.mistake("cert_file", "is missing: name the file with the server's certificate")
-    if key is None:
-        section.mistake("key_file", "is missing: name the file with the certificate's private key")
-    if (
-        certificate is None
-        or key is None
-        or not _trust(section, certificate, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-    ):
-        return
-    try:
-        with certificate.as_file() as certificate_path, key.as_file() as key_path:
-            context.load_cert_chain(certificate_path, key_path, _refuse_password)
-    except _EncryptedKeyError:
-        section.mistake(key.field, "is encrypted: take the password off with `openssl pkey`")
-    except ssl.SSLError as error:
-        if error.reason is None:
-            section.mistake(key.field, "has no private key in PEM form")
-        elif error.reason in {"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}:
-            section.mistake(key.field, f"is not the key of the certificate in {certificate.field}")
-        else:
-            section.mistake(certificate.field, f"OpenSSL refuses the certificate: {error.reason}")
-
-
-def _trust(section: Section, authority: _Pem, context: ssl.SSLContext) -> bool:
-    """Have a context trust certificates; a mistake, and False, where there are none."""
-    try:
-        context.load_verify_locations(cadata=authority.text)
-    except (ssl.SSLError, ValueError):
-        section.mistake(authority.field, "has no certificate in PEM form")
-        return False
-    return True
-
-
-def _read_pem(section: Section, folder: Path, name: str) -> _Pem | None:
-    """Return what the field `name_file` or else `name` gives; None where neither gives any."""
-    inline, file = section.read(name, str), section.read(f"{name}_file", str)
-    if inline and file:
-        section.mistake(name, f"and {name}_file are both given: keep one")
-    if not file:
-        return _Pem(name, inline.encode("ascii", "ignore").decode()) if inline else None
-    path = folder / file
-    try:
-        return _Pem(f"{name}_file", path.read_bytes().decode("ascii", "ignore"), path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "its path is not valid"
-        section.mistake(f"{name}_file", f"cannot read {path}: {reason}")
-        return None
 
 
 def _choice(section: Section, field: str, choices: Mapping[str, T], default: T) -> T:
