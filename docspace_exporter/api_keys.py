@@ -111,8 +111,8 @@ _FIELDS = msgspec.structs.fields(_Record)
 def decode(body: bytes | bytearray) -> KeyList:
     """Return the keys of an answer to `GET /api/2.0/keys`.
 
-    Raises InvalidAnswerError when the answer is not JSON, its `response` is not a list, or not one record of a
-    non-empty list has an id.
+    Raises InvalidAnswerError when the answer is not JSON, its `response` is not a list, or a list of records
+    of which not one has an id.
     """
     try:
         records = [(record, False) for record in _ANSWER.decode(body).response]

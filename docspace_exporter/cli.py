@@ -13,6 +13,7 @@ from functools import partial
 import urllib3
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
+from starlette.types import ASGIApp
 
 from docspace_exporter import __version__, demo, flags, logs, poller, server, transport
 from docspace_exporter.collector import DocSpaceCollector
@@ -29,7 +30,9 @@ from docspace_exporter.exposition import Exposition
 from docspace_exporter.flags import Flags
 from docspace_exporter.metrics import ExporterState
 from docspace_exporter.reload import Reloader
-from docspace_exporter.web import Delivery, Endpoints
+from docspace_exporter.web import OPEN_PATHS, Delivery, Endpoints
+from docspace_exporter.web_config import WatchedWebConfig
+from docspace_exporter.web_middleware import BasicAuth, ResponseHeaders
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         version=os.environ.get("DOCSPACE_EXPORTER_VERSION") or __version__,
         revision=os.environ.get("DOCSPACE_EXPORTER_REVISION") or "unknown",
     )
-    about = f"docspace-exporter {exporter.version} (revision {exporter.revision}, Python {platform.python_version()})"
-    given = flags.parse(arguments, about)
+    python = platform.python_version()
+    version = f"docspace-exporter {exporter.version} (revision {exporter.revision}, Python {python})"
+    given = flags.parse(arguments, version)
     logs.configure(given.log_level, given.log_format)
     # insecure_skip_verify is the operator's own choice.
     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -64,12 +68,29 @@ def _fail(*messages: str) -> int:
 
 def _run(given: Flags, exporter: ExporterState, load: Callable[[], Config]) -> int:
     config = load()
+    web_config = WatchedWebConfig(given.web_config_file) if given.web_config_file else None
     if given.check:
         return _check(config)
     if given.once:
         return _once(config, exporter)
-    _serve(given, exporter, config, load)
+    listener = server.listen(given.listen_address)
+    exposition = Exposition(exporter, _process_metrics())
+    polls = poller.Poller(exposition.update)
+    reloader = Reloader(load, exporter, polls, exposition)
+    endpoints = Endpoints(given.web, polls, exposition, reloader.reload)
+    reloader.apply(config)
+    logger.info("Listening", extra={"address": server.address_of(listener), "version": exporter.version})
+    app = _around(endpoints.app(), web_config, listener)
+    server.serve(app, listener, web_config.server_context() if web_config else None, reloader.reload)
+    polls.stop()
     return 0
+
+
+def _around(app: ASGIApp, web_config: WatchedWebConfig | None, listener: server.Listener) -> ASGIApp:
+    """Return the endpoints with what every request passes on its way in and out."""
+    if web_config:
+        app = ResponseHeaders(BasicAuth(app, web_config.current, OPEN_PATHS), web_config.current)
+    return Delivery(app, listener.cut)
 
 
 @contextlib.contextmanager
@@ -90,12 +111,17 @@ def _configuration(given: Flags) -> Iterator[Callable[[], Config]]:
         if given.config_file:
             raise ConfigError("DOCSPACE_URL and --config.file are both given: keep one")
         yield partial(load_environment, os.environ)
-    elif given.config_file is None and not flags.DEFAULT_CONFIG_FILE.exists():
-        raise ConfigError(
-            "there is no config.yaml here: write one, name another with --config.file, set DOCSPACE_URL and DOCSPACE_API_KEY_FILE, or try --demo"
-        )
+    elif given.config_file:
+        yield partial(load_file, given.config_file)
+    elif os.environ.get("DOCSPACE_API_KEY") or os.environ.get("DOCSPACE_API_KEY_FILE"):
+        raise ConfigError("DOCSPACE_URL is missing: a key is set, and no portal to use it at")
+    elif flags.DEFAULT_CONFIG_FILE.exists():
+        yield partial(load_file, flags.DEFAULT_CONFIG_FILE)
     else:
-        yield partial(load_file, given.config_file or flags.DEFAULT_CONFIG_FILE)
+        raise ConfigError(
+            "there is no config.yaml here: write one, name another with --config.file, "
+            "set DOCSPACE_URL and DOCSPACE_API_KEY_FILE, or try --demo"
+        )
 
 
 def _check(config: Config) -> int:
@@ -124,18 +150,6 @@ def _once(config: Config, exporter: ExporterState) -> int:
     sys.stdout.buffer.write(generate_latest(DocSpaceCollector(exporter, states, config.label_names)))
     sys.stdout.flush()
     return 0 if all(state.up for state in states) else 1
-
-
-def _serve(given: Flags, exporter: ExporterState, config: Config, load: Callable[[], Config]) -> None:
-    listener = server.listen(given.listen_address)
-    exposition = Exposition(exporter, _process_metrics())
-    polls = poller.Poller(exposition.update)
-    reloader = Reloader(load, exporter, polls, exposition)
-    endpoints = Endpoints(given.web, polls, exposition, reloader.reload)
-    reloader.apply(config)
-    logger.info("Listening", extra={"address": server.address_of(listener), "version": exporter.version})
-    server.serve(Delivery(endpoints.app(), listener.cut), listener, None, reloader.reload)
-    polls.stop()
 
 
 def _process_metrics() -> CollectorRegistry:

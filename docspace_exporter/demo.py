@@ -154,7 +154,7 @@ class DemoPortal:
     def authenticate(self, authorization: str) -> DemoKey | None:
         """Return the key that a request shows; using it sets its last use, as on the real server.
 
-        The scheme decides: without `Bearer` a key is taken for a session's token, of which none is known here.
+        The scheme decides: without `Bearer` a key is taken for a session's token; none is known here.
         """
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
@@ -166,7 +166,7 @@ class DemoPortal:
         return None
 
     def take_turn(self, key: DemoKey) -> tuple[int, int]:
-        """Return how many requests the key's user may still make, and in how many seconds one more is free."""
+        """Return how many requests the key's user may still make, and the seconds until one more is free."""
         now = time.monotonic()
         with self._lock:
             recent = self._recent.setdefault(key.owner.id, deque())
@@ -193,7 +193,8 @@ class DemoPortal:
             case "/api/2.0/people/@self":
                 user = key.owner
                 name = _encode(user.display_name)
-                return 200, {"id": user.id, "displayName": name, "isAdmin": user.is_admin, "isOwner": False}
+                roles = {"isAdmin": user.is_admin, "isOwner": False}
+                return 200, {"id": user.id, "displayName": name, **roles}
             case _:
                 return 404, "Not found"
 

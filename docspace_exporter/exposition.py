@@ -77,7 +77,7 @@ class _Family(msgspec.Struct, frozen=True):
 
 
 class _TickingFamily(msgspec.Struct, frozen=True):
-    """One portal's part of a family whose values move: lines up to the value, and what that is counted from."""
+    """One portal's part of a family whose values move: lines up to the value, and what it counts from."""
 
     metric: Metric
     heads: Sequence[str]

@@ -37,7 +37,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 class _LogfmtFormatter(Logfmter):
-    def formatTime(self, record: logging.LogRecord, _datefmt: str | None = None) -> str:
+    def formatTime(self, record: logging.LogRecord, _datefmt: str | None = None) -> str:  # noqa: N802
         return _time(record)
 
 

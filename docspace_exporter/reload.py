@@ -43,7 +43,7 @@ class Reloader:
                 config = self._load()
             except ConfigError as error:
                 for mistake in error.mistakes:
-                    logger.error("Configuration not reloaded: %s", mistake)
+                    logger.log(logging.ERROR, "Configuration not reloaded: %s", mistake)
                 self._exporter = msgspec.structs.replace(self._exporter, reload_successful=False)
                 self._exposition.show_exporter(self._exporter)
                 return error.mistakes

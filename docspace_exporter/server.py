@@ -144,7 +144,7 @@ async def _serve(app: ASGIApp, config: _Config, on_hangup: Callable[[], object])
         loop.add_signal_handler(number, on_stop)
     loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, on_hangup))
     # hypercorn and starlette type the same ASGI messages differently.
-    await hypercorn_serve(cast(Any, app), config, shutdown_trigger=stop.wait, mode="asgi")
+    await hypercorn_serve(cast("Any", app), config, shutdown_trigger=stop.wait, mode="asgi")
 
 
 def _ignore_client_faults(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The page at `/` for a person: portals with their state, their keys with the soonest to expire first."""
+"""The page at `/` for a person: portals with their state, and their keys in words."""
 
 import math
 import time
@@ -31,7 +31,15 @@ STATIC_FILES = {
 }
 
 _DAY = 86_400
-_UNITS = (("year", 365 * _DAY), ("month", 30 * _DAY), ("day", _DAY), ("hour", 3600), ("minute", 60))
+_UNITS = (
+    ("year", 365 * _DAY, 730 * _DAY),
+    ("month", 30 * _DAY, 120 * _DAY),
+    ("day", _DAY, _DAY),
+    ("hour", 3600, 3600),
+    ("minute", 60, 60),
+)
+"""Units with their seconds, and the seconds from which each is used: days are what rotating is planned in."""
+
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_FOLDER / "templates"),
     autoescape=True,
@@ -82,7 +90,7 @@ def render_link(telemetry_path: str) -> str:
 
 
 def _section(state: PortalState, wanted: str, now: float) -> PortalSection:
-    rows = sorted(_rows(state, wanted, now), key=lambda row: row.key.expiry or math.inf)
+    rows = sorted(_rows(state, wanted, now), key=lambda row: _rank(row.key, now))
     return PortalSection(
         state=state,
         polled=in_words(state.last_success, now) if state.answer else "never",
@@ -90,6 +98,13 @@ def _section(state: PortalState, wanted: str, now: float) -> PortalSection:
         left_out=max(0, len(rows) - ROW_LIMIT),
         rotate_url=state.portal.url + KEYS_PAGE,
     )
+
+
+def _rank(key: ApiKey, now: float) -> tuple[int, float]:
+    """Return where a key stands: the soonest to expire first, then the newest expired, the rest last."""
+    if key.expiry is None or math.isinf(key.expiry):
+        return 2, 0.0
+    return (0, key.expiry) if key.expiry > now else (1, -key.expiry)
 
 
 def _rows(state: PortalState, wanted: str, now: float) -> Iterator[KeyRow]:
@@ -127,11 +142,11 @@ def _expiry_in_words(key: ApiKey, now: float) -> str:
 
 
 def in_words(moment: float, now: float) -> str:
-    """Return how far a moment is from now, in its largest whole unit: `in 2 days`, `3 hours ago`."""
+    """Return how far a moment is from now, rounded: `in 2 days`, `3 hours ago`."""
     distance = abs(moment - now)
-    for unit, seconds in _UNITS:
-        if distance >= seconds:
-            count = int(distance // seconds)
+    for unit, seconds, least in _UNITS:
+        if distance >= least:
+            count = round(distance / seconds)
             words = f"{count} {unit}{'' if count == 1 else 's'}"
             return f"in {words}" if moment > now else f"{words} ago"
     return "just now" if moment <= now else "in under a minute"

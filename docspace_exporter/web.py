@@ -27,6 +27,9 @@ HEALTHY_PATH = "/-/healthy"
 READY_PATH = "/-/ready"
 RELOAD_PATH = "/-/reload"
 
+OPEN_PATHS = (HEALTHY_PATH, READY_PATH)
+"""Need no password, so that probes work."""
+
 WRITE_DEADLINE = 30.0
 """Seconds in which a client must have taken its answer."""
 
@@ -144,6 +147,9 @@ class Delivery:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         started: list[float] = []
 
         async def deliver(message: Message) -> None:
@@ -159,7 +165,7 @@ class Delivery:
             self._cut(scope["client"])
         except Exception as error:
             # Its text may quote anything; its type and place are what a report needs.
-            logger.error("A request failed inside: please report this", extra=_place(error))
+            logger.log(logging.ERROR, "A request failed inside: please report this", extra=_place(error))
             if not started:
                 await PlainTextResponse("The exporter failed, see its log.\n", 500)(scope, receive, send)
 
