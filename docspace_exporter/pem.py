@@ -91,7 +91,9 @@ def _load_pair(section: Section, certificate: Pem, key: Pem, context: ssl.SSLCon
         elif error.reason in {"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}:
             section.mistake(key.field, f"is not the key of the certificate in {certificate.field}")
         else:
-            section.mistake(certificate.field, f"is refused by OpenSSL: {error.reason}")
+            section.mistake(
+                certificate.field, f"is refused by OpenSSL: {error.reason.replace('_', ' ').lower()}"
+            )
 
 
 class _EncryptedKeyError(Exception):

@@ -140,7 +140,7 @@ def load(path: Path) -> WebConfig:
         headers=_read_headers(top),
     )
     if top.read("rate_limit", object) is not None:
-        top.mistake("rate_limit", "is not offered: --web.max-requests bounds the scrapes worked on at once")
+        top.mistake("rate_limit", "is not offered: bound scrapes with --web.max-requests")
     if mistakes:
         raise ConfigError(*(f"{path}: {mistake}" for mistake in mistakes))
     return config
@@ -175,6 +175,6 @@ def _read_users(top: Section) -> Mapping[str, bytes]:
             )
         elif int(match[1]) not in _COSTS:
             top.mistake(
-                f"basic_auth_users.{name}", "has a cost out of range: make the hash with one of 10 to 14"
+                f"basic_auth_users.{name}", f"has a cost of {match[1]}: make the hash with one from 10 to 14"
             )
     return {str(name): str(password_hash).encode() for name, password_hash in users.items()}

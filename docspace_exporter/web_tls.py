@@ -141,11 +141,11 @@ def _set_ciphers(section: Section, context: ssl.SSLContext) -> None:
     names = _known_names(section, "cipher_suites", {*_CIPHERS, *_TLS13_CIPHERS})
     suites = [_CIPHERS[name] for name in names if name in _CIPHERS]
     if names and not suites and context.minimum_version < ssl.TLSVersion.TLSv1_3:
-        section.mistake("cipher_suites", "has none for TLS 1.2: add one, or set min_version: TLS13")
+        section.mistake("cipher_suites", "lists none for TLS 1.2: add one, or set min_version: TLS13")
     if _TLS13_CIPHERS - {*names} not in (_TLS13_CIPHERS, set()):
         section.mistake(
             "cipher_suites",
-            "has some suites of TLS 1.3, which cannot be chosen among, all are on: list all three or none",
+            "lists some suites of TLS 1.3, of which all three are always on: list all or none",
         )
     context.set_ciphers(":".join(suites or _DEFAULT_CIPHERS))
     if section.read("prefer_server_cipher_suites", bool) is False:
@@ -156,7 +156,7 @@ def _set_curve(section: Section, context: ssl.SSLContext) -> None:
     names = _known_names(section, "curve_preferences", _CURVES)
     if len(names) > 1:
         section.mistake(
-            "curve_preferences", "has several, Python can offer one or its default: keep one, or none"
+            "curve_preferences", "lists several: Python offers one, or with none listed its own choice"
         )
     elif names:
         context.set_ecdh_curve(_CURVES[names[0]])
