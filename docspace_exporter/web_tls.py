@@ -92,7 +92,7 @@ def named_files(section: Section, folder: Path) -> tuple[Path, ...]:
 
 
 class _ServerConnection(ssl.SSLObject):
-    """Refuses a client whose certificate has no allowed name, and tells why handshakes fail: asyncio does not."""
+    """Refuses a client whose certificate has no allowed name, and logs why handshakes fail."""
 
     def do_handshake(self) -> None:
         try:
