@@ -11,11 +11,11 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from tls_server import write_certificates, write_pair
 
 from docspace_exporter import web_config
 from docspace_exporter.config import ConfigError
 from docspace_exporter.web_config import WatchedWebConfig, load
-from tests.tls_server import write_certificates, write_pair
 
 BAD_FILES = sorted((Path(__file__).parent / "web_configs").glob("*.yml"))
 TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key"

@@ -8,9 +8,9 @@ from pathlib import Path
 import bcrypt
 import pytest
 import requests
+from tls_server import serving
 
 from docspace_exporter import web_config
-from tests.tls_server import serving
 
 
 def hashed(password: str) -> str:

@@ -12,9 +12,9 @@ import pytest
 import requests
 import trustme
 from cryptography import x509
+from tls_server import serving, write_certificates, write_pair, write_pair_of_name
 
 from docspace_exporter import web_config
-from tests.tls_server import serving, write_certificates, write_pair, write_pair_of_name
 
 TLS = "cert_file: server.crt, key_file: server.key"
 MUTUAL = f"{TLS}, client_ca_file: ca.crt, client_auth_type: RequireAndVerifyClientCert"
