@@ -9,9 +9,10 @@ from pathlib import Path
 import bcrypt
 import pytest
 import trustme
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tls_server import write_certificates, write_pair
+from tls_server import write_certificates, write_pair, write_pair_of_name
 
 from docspace_exporter import web_config
 from docspace_exporter.config import ConfigError
@@ -98,6 +99,13 @@ def test_a_key_of_another_kind_than_the_certificates_is_refused(path: Path) -> N
     (path.parent / "rsa.key").write_bytes(key)
     path.write_text("tls_server_config: {cert_file: server.crt, key_file: rsa.key}")
     assert mistakes(path) == ["tls_server_config.key_file: is not the key of the certificate in cert_file"]
+
+
+def test_a_certificate_that_openssl_finds_too_weak_is_refused(path: Path, authority: trustme.CA) -> None:
+    key = rsa.generate_private_key(65537, 1024)
+    write_pair_of_name(authority, x509.DNSName("localhost"), path.parent / "weak", key)
+    path.write_text("tls_server_config: {cert_file: weak.crt, key_file: weak.key}")
+    assert mistakes(path) == ["tls_server_config.cert_file: is refused by OpenSSL: ee key too small"]
 
 
 def test_an_empty_file_means_plain_http_for_all(path: Path) -> None:

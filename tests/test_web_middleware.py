@@ -10,7 +10,7 @@ import pytest
 import requests
 from tls_server import serving
 
-from docspace_exporter import web_config
+from docspace_exporter import passwords, web_config
 
 
 def hashed(password: str) -> str:
@@ -136,6 +136,16 @@ def test_a_changed_password_is_in_force_at_once(path: Path, port: int) -> None:
     path.write_text(f"basic_auth_users: {{prometheus: {hashed('changed')}}}")
     assert get(port, basic(b"prometheus:exam:ple")).status_code == 401
     assert get(port, basic(b"prometheus:changed")).status_code == 200
+
+
+def test_a_password_too_many_is_put_off_but_not_a_remembered_one(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert get(port, basic(b"prometheus:exam:ple")).status_code == 200
+    monkeypatch.setattr(passwords, "MAX_WAITING", 0)
+    assert get(port, basic(b"prometheus:exam:ple")).status_code == 200
+    answer = get(port, basic(b"prometheus:wrong"))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
 
 
 @pytest.mark.parametrize("authorization", [b"", basic(b"prometheus:exam:ple")])

@@ -11,7 +11,7 @@ from typing import Any, cast
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypercorn.asyncio import serve
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,6 +21,8 @@ from starlette.routing import Route
 from docspace_exporter import server
 from docspace_exporter.web_config import WatchedWebConfig
 from docspace_exporter.web_middleware import BasicAuth, ResponseHeaders
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 def write_certificates(folder: Path) -> trustme.CA:
@@ -39,12 +41,14 @@ def write_pair(certificate: trustme.LeafCert, path: Path) -> None:
     certificate.private_key_pem.write_to_path(path.with_suffix(".key"))
 
 
-def write_pair_of_name(authority: trustme.CA, name: x509.GeneralName, path: Path) -> None:
-    """Write a client's certificate with an alternative name of a kind that trustme does not issue."""
+def write_pair_of_name(
+    authority: trustme.CA, name: x509.GeneralName, path: Path, key: PrivateKey | None = None
+) -> None:
+    """Write a certificate of a name, or for a key, of a kind that trustme does not issue."""
     issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
     issuer_key = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
     assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     certificate = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([]))
