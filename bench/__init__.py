@@ -1,0 +1,1 @@
+"""How fast the exporter is, beside its peers, and what it takes: `python -m bench`."""

@@ -1,0 +1,46 @@
+"""How much each benchmark does."""
+
+import msgspec
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Sizes and times; times are seconds."""
+
+    runs: int
+    """Measurements of each figure, after one that does not count."""
+    key_counts: tuple[int, ...]
+    """Keys of a portal, smallest first."""
+    cycle: int
+    """Between polls, where one poll at a time is watched."""
+    busy_cycles: int
+    """Polls to scrape during."""
+    portals: int
+    hanging_portals: int
+    keys_a_portal: int
+    portals_interval: int
+    portals_seconds: int
+
+
+FULL = Plan(
+    runs=11,
+    key_counts=(100, 1_000, 10_000),
+    cycle=4,
+    busy_cycles=100,
+    portals=500,
+    hanging_portals=100,
+    keys_a_portal=20,
+    portals_interval=30,
+    portals_seconds=300,
+)
+
+SMALL = Plan(
+    runs=1,
+    key_counts=(5, 50),
+    cycle=1,
+    busy_cycles=1,
+    portals=5,
+    hanging_portals=1,
+    keys_a_portal=2,
+    portals_interval=1,
+    portals_seconds=2,
+)
