@@ -18,6 +18,12 @@ import msgspec
 TEXT_LIMIT = 200
 """Characters kept of a name or an owner: both are free text of portal members."""
 
+RECORD_LIMIT = 200_000
+"""Records in an answer, at most: 64 MiB hold no more real ones."""
+
+_SIGN_LIMIT = 3_000_000
+"""Commas and opening brackets in an answer, at most; likewise. Each may cost a hundred times its byte."""
+
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -112,12 +118,15 @@ def decode(body: bytes | bytearray) -> KeyList:
     """Return the keys of an answer to `GET /api/2.0/keys`.
 
     Raises InvalidAnswerError when the answer is not JSON, its `response` is not a list, or a list of records
-    of which not one has an id.
+    of which not one has an id, or of more than there can be.
     """
+    _check_size(body)
     try:
         records = [(record, False) for record in _ANSWER.decode(body).response]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         records = [_read_record(value) for value in _read_response(body)]
+    if len(records) > RECORD_LIMIT:
+        raise InvalidAnswerError(f"it has over {RECORD_LIMIT} records")
     keys: dict[str, tuple[ApiKey, _Lineage]] = {}
     malformed = 0
     for record, flawed in records:
@@ -135,10 +144,17 @@ def decode(body: bytes | bytearray) -> KeyList:
 
 def decode_object(body: bytes | bytearray) -> dict[str, Any]:
     """Return the object in `response` of any other answer; raises InvalidAnswerError where there is none."""
+    _check_size(body)
     response = _read_document(body)
     if not isinstance(response, dict):
         raise InvalidAnswerError("its 'response' is not an object")
     return response
+
+
+def _check_size(body: bytes | bytearray) -> None:
+    """Refuse what would take gigabytes to decode, such as 64 MiB of `{},{},{}`, a few kB when compressed."""
+    if sum(body.count(sign) for sign in b"{[,") > _SIGN_LIMIT:
+        raise InvalidAnswerError(f"it has over {_SIGN_LIMIT} values")
 
 
 def read_id(record: dict[str, Any]) -> str | None:
