@@ -86,7 +86,7 @@ class WatchedWebConfig:
         now = time.monotonic()
         if now - self._looked >= LOOK_INTERVAL:
             self._looked = now
-            if self._mistakes or self._newest.is_outdated():
+            if self._newest.is_outdated():
                 self._read_again()
         return self._newest
 
