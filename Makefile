@@ -48,3 +48,14 @@ $(READY): pyproject.toml uv.lock
 
 clean:
 	rm -rf .venv dist build .build .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# Bench
+.PHONY: bench bench-tools
+
+bench: $(READY) bench-tools
+	$(BIN)/python -m bench
+
+bench-tools:
+	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || { \
+	  $(SUDO) apt-get update --quiet --quiet && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet --no-install-recommends nginx-light; }

@@ -10,7 +10,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Measurements of each figure, after one that does not count."""
     key_counts: tuple[int, ...]
     """Keys of a portal, smallest first."""
-    cycle: int
+    cycle: float
     """Between polls, where one poll at a time is watched."""
     busy_cycles: int
     """Polls to scrape during."""
@@ -36,11 +36,11 @@ FULL = Plan(
 SMALL = Plan(
     runs=1,
     key_counts=(5, 50),
-    cycle=1,
+    cycle=0.5,
     busy_cycles=1,
     portals=5,
     hanging_portals=1,
     keys_a_portal=2,
     portals_interval=1,
-    portals_seconds=2,
+    portals_seconds=1,
 )

@@ -77,7 +77,7 @@ def portals(keys: int, count: int = 1, hanging: int = 0) -> Iterator[Portals]:
 
 
 @contextlib.contextmanager
-def exporter(portal_urls: Sequence[str], interval: int = 3600) -> Iterator[Program]:
+def exporter(portal_urls: Sequence[str], interval: float = 3600) -> Iterator[Program]:
     """Run the exporter, which polls each portal at once and then every `interval` seconds."""
     polled = [
         {"name": f"portal-{number:03}", "url": url, "api_key": "sk-bench"}
@@ -85,7 +85,7 @@ def exporter(portal_urls: Sequence[str], interval: int = 3600) -> Iterator[Progr
     ]
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory, "config.yaml")
-        config.write_text(yaml.safe_dump({"poll_interval": f"{interval}s", "portals": polled}))
+        config.write_text(yaml.safe_dump({"poll_interval": f"{interval * 1000:.0f}ms", "portals": polled}))
         with _serving((*_EXPORTER, f"--config.file={config}"), Path(directory, "log")) as program:
             yield program
 
