@@ -89,8 +89,9 @@ def _run(given: Flags, exporter: ExporterState, load: Callable[[], Config]) -> i
 def _around(app: ASGIApp, web_config: WatchedWebConfig | None, listener: server.Listener) -> ASGIApp:
     """Return the endpoints with what every request passes on its way in and out."""
     if web_config:
-        app = ResponseHeaders(BasicAuth(app, web_config.current, OPEN_PATHS), web_config.current)
-    return Delivery(app, listener.cut)
+        app = BasicAuth(app, web_config.current, OPEN_PATHS)
+    app = Delivery(app, listener)
+    return ResponseHeaders(app, web_config.current) if web_config else app
 
 
 @contextlib.contextmanager

@@ -49,6 +49,11 @@ class Listener(socket.socket):
         self._accepted[address[:2]] = connection
         return connection, address
 
+    def is_connected(self, client: tuple[str, int]) -> bool:
+        """Tell whether the connection from a client's host and port is still open on this side."""
+        connection = self._accepted.get((client[0], client[1]))
+        return connection is not None and connection.fileno() >= 0
+
     def cut(self, client: tuple[str, int]) -> None:
         """End a client's connection, unsent data and all."""
         connection = self._accepted.get((client[0], client[1]))
@@ -69,21 +74,37 @@ def split_address(address: str) -> tuple[str, int]:
 def listen(address: str) -> Listener:
     """Return a socket bound to `host:port`, `:port` or `[v6]:port`; raises ListenError."""
     host, port = split_address(address)
+    reason: str | None = None
     try:
-        if host or not socket.has_dualstack_ipv6():
-            found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            family, _, _, _, target = min(found, key=lambda info: info[0] != socket.AF_INET)
-        else:
-            family, target = socket.AF_INET6, ("::", port)
-        listener = Listener(family, socket.SOCK_STREAM)
+        for family, target in _candidates(host, port):
+            try:
+                return _bind(family, target)
+            except OSError as error:
+                reason = reason or error.strerror
+    except socket.gaierror as error:
+        reason = error.strerror
+    raise ListenError(f"cannot listen on {address}: {reason}: choose --web.listen-address")
+
+
+def _candidates(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
+    """Return what to try to bind, in order; without a host IPv6 and IPv4 in one, or else IPv4 alone."""
+    if not host:
+        return [(socket.AF_INET6, ("::", port)), (socket.AF_INET, ("", port))]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    addresses = [(family, target) for family, _, _, _, target in found]
+    return sorted(addresses, key=lambda address: address[0] != socket.AF_INET)
+
+
+def _bind(family: socket.AddressFamily, target: Any) -> Listener:
+    listener = Listener(family, socket.SOCK_STREAM)
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(bool(host)))
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(target[0] != "::"))
         listener.bind(target)
-    except OSError as error:
-        raise ListenError(
-            f"cannot listen on {address}: {error.strerror}: choose --web.listen-address"
-        ) from None
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

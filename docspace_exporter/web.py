@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from docspace_exporter import status_page
 from docspace_exporter.exposition import Exposition, negotiate
 from docspace_exporter.poller import Poller
+from docspace_exporter.server import Listener
 
 logger = logging.getLogger(__name__)
 
@@ -140,16 +141,20 @@ class Delivery:
     A client that never reads so holds one piece, not a copy of the exposition, and that not for long.
     """
 
-    def __init__(self, app: ASGIApp, cut: Callable[[tuple[str, int]], None]) -> None:
-        """`cut` ends the connection from a client's host and port."""
+    def __init__(self, app: ASGIApp, listener: Listener) -> None:
         self._app = app
-        self._cut = cut
+        self._listener = listener
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http":
+        """Answer a request of HTTP/1; hypercorn would let a client switch to what nobody scrapes by."""
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-            return
+        elif scope["type"] == "http" and scope["http_version"] in {"1.0", "1.1"}:
+            await self._answer(scope, receive, send)
+        else:
+            self._listener.cut(scope["client"])
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started: list[float] = []
 
         async def deliver(message: Message) -> None:
@@ -157,12 +162,16 @@ class Delivery:
                 started.append(asyncio.get_running_loop().time())
             async with asyncio.timeout_at(started[0] + WRITE_DEADLINE):
                 for piece in _pieces(message):
+                    if not self._listener.is_connected(scope["client"]):
+                        raise ConnectionAbortedError
                     await send(piece)
 
         try:
             await self._app(scope, receive, deliver)
         except TimeoutError:
-            self._cut(scope["client"])
+            self._listener.cut(scope["client"])
+        except ConnectionAbortedError:
+            pass
         except Exception as error:
             # Its text may quote anything; its type and place are what a report needs.
             logger.log(logging.ERROR, "A request failed inside: please report this", extra=_place(error))

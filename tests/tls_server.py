@@ -1,18 +1,15 @@
 """Certificates, and the exporter's own server under a web configuration, on loopback."""
 
-import asyncio
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from hypercorn.asyncio import serve
+from serving import in_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -79,20 +76,11 @@ def serving(path: Path) -> Iterator[int]:
     open_paths = ("/-/healthy", "/-/ready")
     endpoints = Starlette(routes=[Route(where, _hello) for where in ("/", *open_paths)])
     app = ResponseHeaders(BasicAuth(endpoints, config.current, open_paths), config.current)
-    with server.listen("127.0.0.1:0") as listener:
-        listener.listen()
-        stop = asyncio.Event()
-        loop = asyncio.new_event_loop()
-        settings = server._Config(listener, config.server_context())
-        run = serve(cast("Any", app), settings, shutdown_trigger=cast("Any", stop.wait), mode="asgi")
-        thread = threading.Thread(target=loop.run_until_complete, args=(run,))
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            loop.call_soon_threadsafe(stop.set)
-            thread.join()
-            loop.close()
+    with (
+        server.listen("127.0.0.1:0") as listener,
+        in_thread(app, listener, config.server_context()),
+    ):
+        yield listener.getsockname()[1]
 
 
 def until(condition: Callable[[], bool]) -> None:
