@@ -1,10 +1,10 @@
 """The page at `/` for a person: portals with their state, and their keys in words."""
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 
 import jinja2
 import msgspec
@@ -75,7 +75,7 @@ class PortalSection(msgspec.Struct, frozen=True):
 
 def render(states: Sequence[PortalState], wanted: str, telemetry_path: str) -> str:
     """Return the page, with the keys that have `wanted` in their name, postfix, owner or access."""
-    now = time.time()
+    now = time()
     return _TEMPLATES.get_template("status.html").render(
         portals=[_section(state, wanted.strip(), now) for state in states],
         wanted=wanted.strip(),

@@ -21,7 +21,7 @@ PORTAL = Portal(name="acme", url="https://acme.example", api_key="sk-canary")
 
 @pytest.fixture(autouse=True)
 def fixed_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status_page.time, "time", lambda: NOW)
+    monkeypatch.setattr("docspace_exporter.status_page.time", lambda: NOW)
 
 
 def key(name: str, days: float | None = None, **fields: object) -> ApiKey:
