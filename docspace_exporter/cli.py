@@ -5,11 +5,13 @@ import logging
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 
+import msgspec
 import urllib3
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
@@ -72,7 +74,7 @@ def _run(given: Flags, exporter: ExporterState, load: Callable[[], Config]) -> i
     if given.check:
         return _check(config)
     if given.once:
-        return _once(config, exporter)
+        return _once(config, msgspec.structs.replace(exporter, reload_success_time=time.time()))
     listener = server.listen(given.listen_address)
     exposition = Exposition(exporter, _process_metrics())
     polls = poller.Poller(exposition.update)

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -102,8 +102,11 @@ def telling_keys(now: datetime) -> list[DemoKey]:
         "carla": User("Carla Gómez"),
     }
 
+    # DocSpace server 3.7 writes dates in the portal's time zone, or in UTC.
+    zone = timezone(timedelta(hours=3))
+
     def away(days: float | None) -> datetime | None:
-        return None if days is None else now + timedelta(days=days)
+        return None if days is None else (now + timedelta(days=days)).astimezone(zone)
 
     keys = [
         DemoKey(
@@ -234,6 +237,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_json(
             status, response, {f"X-RateLimit-{name}": str(value) for name, value in limits.items()}
         )
+
+    def do_POST(self) -> None:
+        self.close_connection = True  # with its body unread
+        self._send_json(405, "Method not allowed: the demo can only be read", {"Allow": "GET"})
+
+    do_PUT = do_DELETE = do_PATCH = do_POST
 
     def _send_json(self, status: int, response: Any, headers: dict[str, str]) -> None:
         if status == 200:
