@@ -242,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True  # with its body unread
         self._send_json(405, "Method not allowed: the demo can only be read", {"Allow": "GET"})
 
-    do_PUT = do_DELETE = do_PATCH = do_POST
+    do_PUT = do_DELETE = do_PATCH = do_POST  # noqa: N815
 
     def _send_json(self, status: int, response: Any, headers: dict[str, str]) -> None:
         if status == 200:
