@@ -83,15 +83,21 @@ def _identify(
         return known
     own_key = _ask(session, portal, OWN_KEY_PATH, deadline)
     own_user = _ask(session, portal, OWN_USER_PATH, deadline)
-    roles = [(own_user or {}).get(role) for role in ("isAdmin", "isOwner")]
+    told = _sees_every_key(own_user or {})
     return Identity(
         key_digest=known.key_digest,
         asked=0.0 if own_key is None or own_user is None else time.time(),
         own_key_id=api_keys.read_id(own_key or {}) or known.own_key_id,
-        sees_every_key=True in roles
-        if any(isinstance(role, bool) for role in roles)
-        else known.sees_every_key,
+        sees_every_key=known.sees_every_key if told is None else told,
     )
+
+
+def _sees_every_key(user: dict[str, Any]) -> bool | None:
+    """DocSpace server 3.7: an admin or the owner sees every key of the portal, any other member their own."""
+    roles = user.get("isAdmin"), user.get("isOwner")
+    if any(role is True for role in roles):
+        return True
+    return False if all(role is False for role in roles) else None
 
 
 def _ask(
