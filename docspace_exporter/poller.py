@@ -108,8 +108,11 @@ class Poller:
 
     @property
     def ready(self) -> bool:
-        """True once every portal has been polled, whatever came of it; one added later changes nothing."""
-        self._ready = self._ready or all(state.polls for state in self.states)
+        """True once every portal has been polled and `on_poll` has returned, whatever came of the poll.
+
+        One added later changes nothing.
+        """
+        self._ready = self._ready or all(worker.told for worker in self._workers)
         return self._ready
 
     def watch(self, portals: Sequence[Portal]) -> None:
@@ -136,6 +139,8 @@ class _Worker(threading.Thread):
     def __init__(self, portal: Portal, delay: float, on_poll: Callable[[PortalState], None]) -> None:
         super().__init__(name=f"poll {portal.name}", daemon=True)
         self.state = PortalState(portal)
+        self.told = False
+        """Whether `on_poll` has had a state."""
         self._due = time.monotonic() + delay
         self._on_poll = on_poll
         self._stopped = threading.Event()
@@ -150,5 +155,6 @@ class _Worker(threading.Thread):
                 return
             self.state = state
             self._on_poll(state)
+            self.told = True
             retry_after = state.failure.retry_after if state.failure else None
             self._due = next_due(self._due, time.monotonic(), state.portal.poll_interval, retry_after)
