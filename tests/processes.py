@@ -100,12 +100,14 @@ def alertmanager(directory: Path, config: Mapping[str, Any]) -> Iterator[Program
 
 
 @contextlib.contextmanager
-def victoria_metrics(directory: Path) -> Iterator[Program]:
-    """Run a single VictoriaMetrics, ready to take and to answer."""
+def victoria_metrics(directory: Path, config: Mapping[str, Any]) -> Iterator[Program]:
+    """Run VictoriaMetrics, ready to take samples and to answer; `config` says what it scrapes."""
+    file = _write_config(directory / "scrape.yml", config)
     address = f"127.0.0.1:{_free_port()}"
     command = (
         "victoria-metrics",
         f"-httpListenAddr={address}",
+        f"-promscrape.config={file}",
         f"-storageDataPath={directory / 'victoria-metrics'}",
         "-retentionPeriod=10y",
         "-search.latencyOffset=0s",
