@@ -24,7 +24,7 @@ _LISTENING = re.compile(r'msg="?Listening(?: on"|) address=(\S+)')
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], what: str, timeout: float = 20) -> T:
+def wait_for(condition: Callable[[], T | None], what: str, timeout: float = 20) -> T:
     """Return the first truthy value of `condition`; raises AssertionError that says what never came."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
@@ -124,13 +124,12 @@ def _started(
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """Run a command in the directory of its log, and end it."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DOCSPACE_")}
     with (
         log.open("wb") as output,
         subprocess.Popen(
             command,
             cwd=log.parent,
-            env={**inherited, **(environment or {})},
+            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -152,9 +151,7 @@ def _logged_url(process: subprocess.Popen[bytes], log: Path) -> str:
         assert process.poll() is None, f"{process.args!r} ended: {text}"
         return _LISTENING.search(text)
 
-    match = wait_for(listening, f"{process.args!r} listening")
-    assert match is not None
-    return f"http://{match[1]}"
+    return f"http://{wait_for(listening, f'{process.args!r} listening')[1]}"
 
 
 def _write_config(file: Path, config: Mapping[str, Any]) -> Path:
