@@ -1,0 +1,46 @@
+# Both stages stand on one base: an image with Python 3.11 or later and its venv module.
+ARG BASE=docker.io/library/python:3.13-slim
+
+FROM ${BASE} AS build
+ARG UV_VERSION=0.13.9
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /build
+RUN python3 -m venv tools && \
+    tools/bin/pip install --quiet "uv==${UV_VERSION}" && \
+    python3 -m venv --without-pip /opt/docspace-exporter
+
+# The hashes of uv.lock hold for all that is installed, hatchling included, which builds the package.
+COPY pyproject.toml uv.lock README.md LICENSE ./
+RUN tools/bin/uv export --quiet --locked --no-dev --no-emit-project --output-file dependencies.txt && \
+    tools/bin/uv export --quiet --locked --only-group build --output-file build.txt && \
+    tools/bin/pip install --quiet --require-hashes --requirement build.txt && \
+    tools/bin/pip --python /opt/docspace-exporter/bin/python3 install --quiet --require-hashes --only-binary :all: \
+      --requirement dependencies.txt
+
+COPY docspace_exporter docspace_exporter
+RUN tools/bin/pip wheel --quiet --no-deps --no-build-isolation . && \
+    tools/bin/pip --python /opt/docspace-exporter/bin/python3 install --quiet --no-deps docspace_exporter-*.whl
+
+FROM ${BASE}
+# Shown in docspace_exporter_build_info; the version is the package's own where none is given.
+ARG VERSION=
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="docspace-exporter" \
+      org.opencontainers.image.description="Prometheus exporter for ONLYOFFICE DocSpace API keys" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+ENV PATH=/opt/docspace-exporter/bin:${PATH} \
+    PYTHONDONTWRITEBYTECODE=1 \
+    DOCSPACE_EXPORTER_VERSION=${VERSION} \
+    DOCSPACE_EXPORTER_REVISION=${REVISION}
+COPY --from=build /opt/docspace-exporter /opt/docspace-exporter
+COPY deploy/healthcheck.py /opt/docspace-exporter/healthcheck.py
+# Mount config.yaml here, or set DOCSPACE_URL and DOCSPACE_API_KEY_FILE and mount the key only.
+WORKDIR /etc/docspace-exporter
+USER 65532:65532
+EXPOSE 9764
+# On another port than 9764, override it: python3 /opt/docspace-exporter/healthcheck.py PORT
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
+    CMD ["python3", "-I", "/opt/docspace-exporter/healthcheck.py"]
+ENTRYPOINT ["docspace-exporter"]
