@@ -86,6 +86,7 @@ _ERRORS: tuple[tuple[type[BaseException], Reason, str], ...] = (
     (socket.gaierror, Reason.CONNECTION, "the host name cannot be resolved: check url and DNS"),
     (urllib3.exceptions.ProxyError, Reason.CONNECTION, "the proxy refused or failed: check proxy_url"),
     (http.client.RemoteDisconnected, Reason.CONNECTION, "the portal ended the connection without an answer"),
+    (urllib3.exceptions.InvalidChunkLength, Reason.INVALID_RESPONSE, "the answer is not HTTP: check url"),
     (http.client.IncompleteRead, Reason.CONNECTION, "the portal ended its answer half-way"),
     (http.client.HTTPException, Reason.INVALID_RESPONSE, "the answer is not HTTP: check url"),
     (urllib3.exceptions.DecodeError, Reason.INVALID_RESPONSE, "the answer's compression is broken"),

@@ -25,6 +25,8 @@ def configure(level: str, format_: str) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=max(LEVELS[level], logging.WARNING), force=True)
     logging.getLogger("docspace_exporter").setLevel(LEVELS[level])
+    # Its warnings quote what a portal sends.
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)
 
 

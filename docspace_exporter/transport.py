@@ -61,7 +61,7 @@ class Session:
         """Raises TlsFilesError."""
         self._portal = portal
         self._deadline = deadline
-        self._session = requests.Session()
+        self._session = _Requests()
         self._session.trust_env = False
         self._session.auth = _Bearer(key)
         self._session.headers.update(
@@ -73,7 +73,9 @@ class Session:
         )
         self._session.verify = not portal.tls_config.insecure_skip_verify
         self._session.proxies = _proxies(portal)
-        self._session.mount(portal.url, _Adapter(tls_context(portal.tls_config), deadline))
+        adapter = _Adapter(tls_context(portal.tls_config), deadline)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapter)
 
     def __enter__(self) -> "Session":
         return self
@@ -82,7 +84,7 @@ class Session:
         self._session.close()
 
     def get(self, path: str) -> tuple[requests.Response, bytearray]:
-        """Return the answer and its decompressed body.
+        """Return the answer and its decompressed body, empty where the status is not 200.
 
         Raises what requests and urllib3 raise, TimeoutError and TooLargeError.
         """
@@ -90,6 +92,8 @@ class Session:
         with self._session.get(
             self._portal.url + path, timeout=self._deadline.left(), allow_redirects=False, stream=True
         ) as response:
+            if response.status_code != requests.codes.ok:
+                return response, body
             for chunk in response.iter_content(_CHUNK):
                 body += chunk
                 if len(body) > ANSWER_LIMIT:
@@ -103,12 +107,14 @@ def tls_context(tls: TlsConfig) -> ssl.SSLContext:
 
     Files are read anew, so that a renewed one needs no restart; all portals without any share one context.
     """
-    if tls == TlsConfig():
-        return _default_context(os.environ.get("REQUESTS_CA_BUNDLE"))
+    ca_file = str(tls.ca_file) if tls.ca_file else os.environ.get("REQUESTS_CA_BUNDLE")
     try:
-        context = _new_context(str(tls.ca_file) if tls.ca_file else os.environ.get("REQUESTS_CA_BUNDLE"))
-    except OSError as error:
-        raise TlsFilesError(f"cannot use {tls.ca_file}: {_reason(error)}") from None
+        if tls == TlsConfig():
+            return _default_context(ca_file)
+        context = _new_context(ca_file)
+    except (OSError, ValueError) as error:
+        origin = "" if tls.ca_file else ", which REQUESTS_CA_BUNDLE names"
+        raise TlsFilesError(f"cannot use {ca_file}{origin}: {_reason(error)}") from None
     if tls.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -128,10 +134,12 @@ def _default_context(ca_file: str | None) -> ssl.SSLContext:
 
 def _new_context(ca_file: str | None) -> ssl.SSLContext:
     """Return a verifying context that trusts a CA file, or what the system and certifi trust."""
-    context = ssl.create_default_context(cafile=ca_file)
+    context = _BoundedContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca_file is None:
+        context.load_default_certs()
         context.load_verify_locations(cafile=certifi.where())
-    context.sslsocket_class = _BoundedTlsSocket
+    else:
+        context.load_verify_locations(cafile=ca_file)
     return context
 
 
@@ -149,6 +157,11 @@ def _proxies(portal: Portal) -> dict[str, str]:
     return requests.utils.get_environ_proxies(portal.url, no_proxy=None)
 
 
+class _Requests(requests.Session):
+    def get_redirect_target(self, *_: object) -> None:
+        """Of a redirect, requests would read the whole body, however large, even when told not to follow."""
+
+
 class _Bearer(AuthBase):
     """DocSpace server 3.7: a bare `sk-…` is taken for a cookie and refused.
 
@@ -163,23 +176,37 @@ class _Bearer(AuthBase):
         return request
 
 
-class _Bounded:
+class _Bounded(socket.socket):
     """A socket that reads until its deadline, however little each read brings."""
 
     deadline: Deadline | None = None
 
+    def recv(self, *args: Any) -> bytes:
+        self._set_timeout()
+        return super().recv(*args)
+
     def recv_into(self, *args: Any) -> int:
+        self._set_timeout()
+        return super().recv_into(*args)
+
+    def _set_timeout(self) -> None:
         if self.deadline is not None:
-            self.settimeout(self.deadline.left())  # type: ignore[attr-defined]
-        return super().recv_into(*args)  # type: ignore[misc,no-any-return]
-
-
-class _BoundedSocket(_Bounded, socket.socket):
-    pass
+            self.settimeout(self.deadline.left())
 
 
 class _BoundedTlsSocket(_Bounded, ssl.SSLSocket):
     pass
+
+
+class _BoundedContext(ssl.SSLContext):
+    sslsocket_class = _BoundedTlsSocket
+
+    def wrap_socket(self, sock: socket.socket, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
+        """Wrap a socket, whose deadline stays in force."""
+        wrapped = super().wrap_socket(sock, *args, **kwargs)
+        if isinstance(sock, _Bounded) and isinstance(wrapped, _Bounded):
+            wrapped.deadline = sock.deadline
+        return wrapped
 
 
 class _Connection(HTTPConnection):
@@ -201,17 +228,14 @@ class _Connection(HTTPConnection):
             except OSError:
                 if position == len(addresses):
                     raise
-        bounded = _BoundedSocket(fileno=connected.detach())
+        bounded = _Bounded(fileno=connected.detach())
         bounded.deadline = self._deadline
         bounded.settimeout(self._deadline.left())
         return bounded
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        if isinstance(self.sock, _BoundedTlsSocket):
-            self.sock.deadline = self._deadline
+    pass
 
 
 class _Adapter(HTTPAdapter):
@@ -226,7 +250,10 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+        """Return what connects through a proxy; one that is spoken to over TLS is verified by default."""
+        return super().proxy_manager_for(
+            proxy, ssl_context=self._context, proxy_ssl_context=tls_context(TlsConfig()), **kwargs
+        )
 
     def cert_verify(self, *args: Any) -> None:
         """Leave the context as it is: requests would load its own CA file into it."""

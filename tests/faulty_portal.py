@@ -1,17 +1,20 @@
 """A portal on loopback that does what no portal should: raw sockets, one behaviour at a time."""
 
 import contextlib
-import gzip
+import functools
 import socket
 import ssl
 import threading
 import time
+import zlib
 from collections.abc import Callable
 
 from portals import RECORD, envelope
 
 Behaviour = Callable[[socket.socket, str], None]
 """What is done with a connection, and with the head of each request that came over it."""
+
+TLS_HANDSHAKE = b"\x16"
 
 
 class FaultyPortal:
@@ -33,13 +36,18 @@ class FaultyPortal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self.close()
         for connection in self._connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
+
+    def close(self) -> None:
+        """Take no more connections."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -61,9 +69,9 @@ class FaultyPortal:
 
 
 def _read_head(connection: socket.socket) -> str:
-    """Return a request's head; empty where the client sends none."""
+    """Return a request's head, or the one byte that a TLS handshake begins with; empty at the end."""
     head = b""
-    while not head.endswith(b"\r\n\r\n"):
+    while not head.endswith(b"\r\n\r\n") and head != TLS_HANDSHAKE:
         byte = connection.recv(1)
         if not byte:
             return ""
@@ -146,6 +154,8 @@ def by_path(default: Behaviour, **behaviours: Behaviour) -> Behaviour:
     return behave
 
 
-def bomb(mebibytes: int, begin: bytes = b"", fill: bytes = b" ") -> bytes:
-    """Return that much of `fill` after `begin`, gzipped to a thousandth."""
-    return gzip.compress(begin + fill * (mebibytes * 2**20 // len(fill)), compresslevel=9)
+@functools.cache
+def bomb(mebibytes: int) -> bytes:
+    """Return that many MiB of spaces, gzipped to a thousandth."""
+    compressor = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    return b"".join(compressor.compress(b" " * 2**20) for _ in range(mebibytes)) + compressor.flush()

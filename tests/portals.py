@@ -1,12 +1,15 @@
 """Portals to poll, and states to expose, for tests."""
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
+from docspace_exporter import docspace
 from docspace_exporter.api_keys import ApiKey
 from docspace_exporter.config import Portal
 from docspace_exporter.docspace import Answer, Identity
+from docspace_exporter.failures import PollError
 from docspace_exporter.poller import PortalState
 
 SECRET = "sk-0000000000000000000000000000000000000000000000000000000000cafe00"
@@ -42,6 +45,17 @@ def record(**changes: Any) -> dict[str, Any]:
 def portal_at(url: str, **fields: Any) -> Portal:
     """Return a portal to poll, `acme` if not told otherwise."""
     return Portal(**{"name": "acme", "url": url, "api_key": SECRET, "poll_timeout": 10.0, **fields})
+
+
+def failure_at(portal: Portal) -> PollError:
+    """Return how a poll fails, which it must in its time."""
+    begun = time.monotonic()
+    try:
+        docspace.poll(portal, None)
+    except PollError as failure:
+        assert time.monotonic() - begun < portal.poll_timeout + 1.5
+        return failure
+    raise AssertionError("the poll did not fail")
 
 
 def answered(*keys: ApiKey, portal: Portal | None = None, **fields: Any) -> PortalState:
