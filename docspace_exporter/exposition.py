@@ -4,6 +4,7 @@ prometheus-client renders what needs its knowledge, each once: comments, the por
 labels of each key, which the key's other series then share.
 """
 
+import functools
 import struct
 import threading
 import time
@@ -41,8 +42,8 @@ _WORTH_DEFLATING = 32 * 1024
 """Bytes from which a text is compressed once a poll, not at each scrape."""
 
 _EOF = b"# EOF\n"
+_deflater = functools.partial(zlib.compressobj, 1, zlib.DEFLATED, -zlib.MAX_WBITS)
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
-_LAST_BLOCK = b"\x03\x00"
 
 
 class Format(Enum):
@@ -269,20 +270,19 @@ def _plain(text: bytes) -> _Block:
 
 def _deflate(text: bytes) -> bytes:
     """Return deflate blocks that stand alone and end on a byte, so that they can be strung together."""
-    compressor = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return compressor.compress(text) + compressor.flush(zlib.Z_FULL_FLUSH)
+    deflater = _deflater()
+    return deflater.compress(text) + deflater.flush(zlib.Z_FULL_FLUSH)
 
 
 def _gzip(blocks: Iterable[_Block]) -> bytes:
     """Return one gzip member (RFC 1952): of several, some clients read only the first."""
-    checksum, size, pending, body = 0, 0, [], [_GZIP_HEADER]
+    checksum, size, body, deflater = 0, 0, [_GZIP_HEADER], _deflater()
     for block in blocks:
         checksum = zlib.crc32(block.text, checksum)
         size += len(block.text)
         if block.deflated is None:
-            pending.append(block.text)
+            body.append(deflater.compress(block.text))
         else:
-            body += [_deflate(b"".join(pending)), block.deflated]
-            pending = []
-    body += [_deflate(b"".join(pending)), _LAST_BLOCK, struct.pack("<LL", checksum, size % 2**32)]
+            body += [deflater.flush(zlib.Z_FULL_FLUSH), block.deflated]
+    body += [deflater.flush(), struct.pack("<LL", checksum, size % 2**32)]
     return b"".join(body)
