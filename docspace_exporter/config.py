@@ -28,8 +28,11 @@ class ConfigError(Exception):
     """The configuration cannot be used; `mistakes` has a line each, which names the field's path."""
 
     def __init__(self, *mistakes: str) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = mistakes
+        # A field's name may be any text.
+        self.mistakes = tuple(
+            "".join(sign if sign.isprintable() else "\ufffd" for sign in mistake) for mistake in mistakes
+        )
+        super().__init__("\n".join(self.mistakes))
 
 
 class KeyUnreadableError(Exception):
@@ -201,7 +204,7 @@ def _read_key(section: Section, folder: Path) -> tuple[str | None, Path | None]:
         section.mistake(
             "api_key", f"and {field_path(section.place, 'api_key_file')} are both given: keep one"
         )
-    elif not api_key and not api_key_file:
+    elif not api_key and not api_key_file and not section.wrong("api_key"):
         section.mistake("api_key_file", "is missing: name the file that holds the portal's API key")
     elif api_key and not _API_KEY.fullmatch(api_key):
         section.mistake("api_key", "has characters other than printable ASCII: copy the key anew")
@@ -228,12 +231,14 @@ def _read_labels(section: Section) -> tuple[tuple[str, str], ...]:
     for name, value in labels.items():
         if not isinstance(name, str) or not _LABEL.fullmatch(name) or name.startswith("__"):
             section.mistake(
-                f"labels.{name}", "is not a label name: letters, digits and _ only, no digit first"
+                f"labels.{name}", "is not a label name: letters, digits and _ only, no digit or __ first"
             )
         elif name in TAKEN_LABELS or name in {"le", "quantile"}:
             section.mistake(f"labels.{name}", "is a label that the exporter's own series have: rename it")
         elif not isinstance(value, str):
             section.mistake(f"labels.{name}", "is not a string: put it in quotes")
+        elif not value.isprintable():
+            section.mistake(f"labels.{name}", "has characters that cannot be printed")
     return tuple(sorted((str(name), str(value)) for name, value in labels.items()))
 
 

@@ -51,6 +51,10 @@ class Section:
             self._wrong.add(field)
             self._mistakes.append(f"{field_path(self.place, field)}: {text}")
 
+    def wrong(self, field: str) -> bool:
+        """Tell whether a mistake of the field has been added."""
+        return field in self._wrong
+
     def read(self, field: str, kind: type[T]) -> T | None:
         """Return the field's value; None where it is not given or, a mistake, not of that kind."""
         value = self._values.get(field)
