@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from dashboard import (
     ANNOTATIONS,
+    PANELS,
     VARIABLES,
     Query,
     Series,
@@ -30,7 +31,7 @@ TILES = (
     "Expire in 3 days",
     "Expire in 14 days",
     "Expire in 30 days",
-    "Unused for 90 days",
+    "Unused 90 days",
     "Full access",
 )
 
@@ -132,6 +133,17 @@ def test_tiles_have_no_data_when_nothing_is_known(scene: Scene, database: str, t
     assert tile(scene.view(database, DOWN), title) is None
 
 
+@pytest.mark.parametrize("title", [panel["title"] for panel in PANELS if panel["type"] == "table"])
+@pytest.mark.parametrize("portal", [NORTH, QUIET, DOWN])
+def test_all_queries_of_a_table_tell_of_the_same_rows(
+    scene: Scene, database: str, title: str, portal: str
+) -> None:
+    """Some versions of Grafana merge nothing when one query of several has no answer."""
+    answers = [query.run(scene.view(database, portal)) for query in panel_queries(panel_of(title))]
+    rows = [{(s.labels["portal"], s.labels.get("id")) for s in answer} for answer in answers]
+    assert all(row == rows[0] for row in rows)
+
+
 def test_the_first_key_is_the_soonest_to_expire(scene: Scene, database: str) -> None:
     now = datetime.fromtimestamp(scene.now, UTC)
     rows = table(scene.view(database, NORTH), "API keys, soonest to expire first")
@@ -185,7 +197,7 @@ def test_a_row_tells_what_the_portal_knows_now(scene: Scene, database: str) -> N
 def test_a_key_that_never_expires_says_so(scene: Scene, database: str) -> None:
     last = table(scene.view(database, NORTH), "API keys, soonest to expire first")[-1]
     assert last["Name"] == "door sign"
-    assert "Expires" not in last
+    assert shown_as("API keys, soonest to expire first", "Expires", last["Expires"]) == "never"
     assert shown_as("API keys, soonest to expire first", "Time left", last["Time left"]) == "never expires"
 
 
@@ -263,8 +275,8 @@ def test_the_portal_with_the_oldest_data_stands_first(scene: Scene, database: st
     title = "Portals, oldest data first"
     down, *others = table(scene.view(database), title)
     assert down["Portal"] == DOWN
-    assert "Data age" not in down
-    assert "Keys" not in down
+    assert shown_as(title, "Data age", down["Data age"]) == "never polled"
+    assert shown_as(title, "Keys", down["Keys"]) == "unknown"
     assert shown_as(title, "Newest poll", down["Newest poll"]) == "failed"
     assert shown_as(title, "Data", down["Data"]) == "stale"
     assert {row["Portal"] for row in others} == {NORTH, SOUTH, QUIET, LARGE}

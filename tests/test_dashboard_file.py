@@ -65,6 +65,13 @@ def test_columns_that_are_formatted_exist(panel: dict[str, Any]) -> None:
     assert named <= columns | legends
 
 
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
+def test_coloured_cells_are_coloured_by_grafana_9(panel: dict[str, Any]) -> None:
+    properties = [p for override in panel["fieldConfig"]["overrides"] for p in override["properties"]]
+    for cell in (p["value"] for p in properties if p["id"] == "custom.cellOptions"):
+        assert cell["type"] == "color-text" or cell["mode"] == "basic"
+
+
 def test_everything_asks_the_data_source_that_is_chosen() -> None:
     asking = [*PANELS, *ANNOTATIONS, *(variable for variable in VARIABLES if variable["type"] == "query")]
     chosen = {"type": "prometheus", "uid": "${datasource}"}
