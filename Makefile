@@ -104,21 +104,22 @@ chart-test: $(READY) tools chart-files $(HELM)
 compose-test: $(READY) tools $(COMPOSE_SPEC)
 	$(SHIP_TEST) deploy/tests/test_compose.py
 
-unit-test: $(READY)
+# Boots a systemd, which takes root.
+unit-test: $(READY) .build/base.tar
 	@$(call need,systemd-analyze,systemd)
-	$(SHIP_TEST) deploy/tests/test_systemd_unit.py
+	@$(call need,systemd-nspawn,systemd-container)
+	$(SUDO) env $(SHIP_TEST) -p no:cacheprovider deploy/tests/test_systemd_unit.py deploy/tests/test_systemd_service.py
 
 # Builds and runs containers, which takes root.
 image-test: $(READY) tools .build/base.tar
 	@$(call need,buildah,buildah)
 	@$(call need,runc,runc)
-	$(SHIP_TEST) deploy/tests/test_healthcheck.py
-	$(SUDO) env $(SHIP_TEST) -p no:cacheprovider deploy/tests/test_image.py
+	$(SUDO) env $(SHIP_TEST) -p no:cacheprovider deploy/tests/test_healthcheck.py deploy/tests/test_image.py
 
-.build/base.tar:
+.build/base.tar: deploy/tests/debian-base.sh
 	@$(call need,debootstrap,debootstrap)
 	@mkdir -p $(@D)
-	$(SUDO) deploy/tests/debian-base.sh $@
+	$(SUDO) $< $@
 
 $(HELM): | $(GO)
 	CGO_ENABLED=0 GOBIN=$(CURDIR)/$(@D) $(GO) install helm.sh/helm/v3/cmd/helm@v3.19.5

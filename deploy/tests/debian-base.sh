@@ -1,9 +1,10 @@
 #!/bin/sh
-# Makes a base for the image where no registry of images is reached: debian-base.sh TARBALL
+# Makes a Debian for the image to stand on, and for systemd to boot with the unit: debian-base.sh TARBALL
 set -eu
 root=$(mktemp --directory)
 trap 'rm -rf "$root"' EXIT
-debootstrap --variant=minbase --include=ca-certificates,python3,python3-venv bookworm "$root" >&2
+chmod 0755 "$root"
+debootstrap --variant=minbase --include=ca-certificates,procps,python3,python3-venv,systemd-sysv bookworm "$root" >&2
 # How this machine reaches its package registries.
 cp --dereference /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 test ! -e /etc/pip.conf || cp /etc/pip.conf "$root/etc/"

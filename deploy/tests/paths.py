@@ -6,6 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / ".build/bin"
 """Programs that the Makefile builds, because no distribution has them."""
+BASE = ROOT / ".build/base.tar"
+"""A Debian with Python and systemd, which the Makefile builds."""
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> str:

@@ -12,12 +12,11 @@ import pytest
 import trustme
 import yaml
 from containers import Container, Image, Storage, running
-from paths import ROOT, run
+from paths import BASE, ROOT, run
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from docspace_exporter.demo import DemoPortal, telling_keys
 
-BASE = ROOT / ".build/base.tar"
 EXPORTER = 65532
 SIZE_LIMIT = 60_000_000
 

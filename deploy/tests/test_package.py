@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import tarfile
 import venv
 import zipfile
@@ -15,15 +14,12 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from docspace_exporter import __version__
 
-UV = Path(sys.executable).parent / "uv"
-TWINE = Path(sys.executable).parent / "twine"
-
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The sdist, and the wheel built from it."""
     directory = tmp_path_factory.mktemp("dist")
-    run(UV, "build", "--quiet", "--out-dir", directory)
+    run("uv", "build", "--quiet", "--out-dir", directory)
     (sdist,) = directory.glob("*.tar.gz")
     (wheel,) = directory.glob("*.whl")
     return sdist, wheel
@@ -55,7 +51,7 @@ def test_both_are_of_the_version_of_the_program(distributions: tuple[Path, Path]
 
 
 def test_twine_has_nothing_to_say(distributions: tuple[Path, Path]) -> None:
-    said = run(TWINE, "--no-color", "check", "--strict", *distributions)
+    said = run("twine", "--no-color", "check", "--strict", *distributions)
     assert said.count("PASSED") == 2
 
 
@@ -84,4 +80,4 @@ def test_in_a_clean_environment_it_prints_the_exposition_of_the_demo(
 
 
 def test_the_lock_file_is_current() -> None:
-    run(UV, "lock", "--check")
+    run("uv", "lock", "--check")
