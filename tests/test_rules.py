@@ -1,4 +1,4 @@
-"""The alert rules: Prometheus' own tools accept them, stories tell what each does, docs/alerts.md tells people."""
+"""The alert rules: Prometheus' tools accept them, stories tell what each does, runbooks what to do."""
 
 import itertools
 import re
@@ -110,6 +110,12 @@ def test_its_annotations_say_what_and_what_to_do(alert: str) -> None:
     assert annotations["summary"]
     assert annotations["description"]
     assert ("rotate_url" in annotations) == ("Key" in alert and alert != "DocSpaceKeysMalformed")
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_its_annotations_quote_what_they_put_into_queries(alert: str) -> None:
+    templates = " ".join(ALERTS[alert]["annotations"].values())
+    assert set(re.findall(r"%[\[\]\d]*.", templates)) <= {"%q", "%[1]q"}
 
 
 @pytest.mark.parametrize("alert", ALERTS)
