@@ -1,27 +1,259 @@
-"""When portals are polled, and when that is known."""
+"""When portals are polled, and what is kept of them."""
 
+import logging
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from portals import portal_at
+import pytest
+from faulty_portal import FaultyPortal, answer, hang
+from hypothesis import given
+from hypothesis import strategies as st
+from portals import SECRET, envelope, portal_at, record
 from processes import wait_for
 
-from docspace_exporter.demo import DemoPortal
-from docspace_exporter.poller import Poller, PortalState
+from docspace_exporter import docspace, poller
+from docspace_exporter.config import Portal
+from docspace_exporter.failures import Reason
+from docspace_exporter.poller import Poller, PortalState, next_due
 
 
-def test_ready_means_that_the_first_poll_of_every_portal_is_exposed(demo_portal: DemoPortal) -> None:
-    states: list[PortalState] = []
-    may_expose = threading.Event()
+@contextmanager
+def polling(*portals: Portal, on_poll: Callable[[PortalState], None] = lambda _: None) -> Iterator[Poller]:
+    """Poll these portals; all threads have ended at the end."""
+    running = Poller(on_poll)
+    running.watch(portals)
+    workers = running._workers
+    try:
+        yield running
+    finally:
+        running.stop()
+        for worker in {*workers, *running._workers}:
+            worker.join(timeout=15)
+            assert not worker.is_alive()
 
-    def expose(state: PortalState) -> None:
-        states.append(state)
-        assert may_expose.wait(10)
 
-    poller = Poller(expose)
-    portal = portal_at(demo_portal.url, api_key=demo_portal.keys[-1].secret)
-    poller.watch([portal])
-    wait_for(lambda: states, "the first poll")
-    assert not poller.ready
-    may_expose.set()
-    wait_for(lambda: poller.ready, "the poller ready")
-    poller.stop()
+def _wait(event: threading.Event) -> None:
+    event.wait(10)
+
+
+def polls_of(portal: FaultyPortal) -> int:
+    return sum(head.startswith("GET /api/2.0/keys HTTP") for head in portal.heads)
+
+
+@pytest.mark.parametrize(
+    ("due", "now", "retry_after", "expected"),
+    [
+        (100, 100, None, 110),
+        (100, 103, None, 110),
+        (100, 109.9, None, 110),
+        (100, 110, None, 120),
+        (100, 135, None, 140),
+        (100, 99, None, 110),
+        (100, 101, 0, 110),
+        (100, 101, 5, 110),
+        (100, 101, 60, 161),
+        (100, 135, 60, 195),
+    ],
+)
+def test_a_poll_is_due_on_the_schedule_and_not_before_the_portal_wants_it(
+    due: float, now: float, retry_after: float | None, expected: float
+) -> None:
+    assert next_due(due, now, 10, retry_after) == expected
+
+
+@given(
+    due=st.floats(0, 1e6),
+    late=st.floats(0, 1e5),
+    interval=st.floats(0.001, 1e5),
+    retry_after=st.none() | st.floats(0, 3600),
+)
+def test_the_next_poll_is_always_ahead(
+    due: float, late: float, interval: float, retry_after: float | None
+) -> None:
+    now = due + late
+    after = next_due(due, now, interval, retry_after)
+    assert now + (retry_after or 0) <= after <= now + (retry_after or 0) + interval * 1.001
+
+
+def test_a_portal_is_polled_at_once_and_then_every_interval() -> None:
+    ended: list[float] = []
+    with (
+        FaultyPortal(answer()) as portal,
+        polling(portal_at(portal.url, poll_interval=0.2), on_poll=lambda _: ended.append(time.monotonic())),
+    ):
+        begun = time.monotonic()
+        wait_for(lambda: len(ended) > 5, "six polls")
+    assert ended[0] - begun < 0.9
+    assert 0.99 < ended[5] - begun < 1.9
+
+
+def test_a_portal_that_hangs_delays_no_other() -> None:
+    with FaultyPortal(answer()) as well, FaultyPortal(hang) as hanging:
+        hung = portal_at(hanging.url, name="hung", poll_timeout=2.0)
+        with polling(hung, portal_at(well.url, poll_interval=0.1)) as running:
+            wait_for(lambda: running.states[1].polls > 5, "six polls")
+            assert running.states[0].polls == 0
+
+
+def test_first_polls_of_many_portals_are_spread_over_a_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", lambda _: None)
+    for count, last in ((2, 0.01), (100, 0.99), (1000, 4.995)):
+        waiting = Poller(lambda _: None)
+        begun = time.monotonic()
+        waiting.watch([portal_at(f"https://{number}.example", name=str(number)) for number in range(count)])
+        delays = [worker._due - begun for worker in waiting._workers]
+        assert delays[0] < 0.5
+        assert last <= delays[-1] < last + 0.5
+        assert delays == sorted(delays)
+
+
+def test_a_portal_is_left_alone_for_as_long_as_it_asks() -> None:
+    ended: list[float] = []
+    with (
+        FaultyPortal(answer(429, Retry_After="1")) as portal,
+        polling(portal_at(portal.url, poll_interval=0.1), on_poll=lambda _: ended.append(time.monotonic())),
+    ):
+        wait_for(lambda: len(ended) > 1, "a second poll")
+    assert ended[1] - ended[0] >= 1.0
+
+
+def test_keys_stay_when_a_poll_fails_and_one_deleted_is_gone_with_the_next_good_poll() -> None:
+    two = answer(body=envelope([record(id="1"), record(id="2")]))
+    with FaultyPortal(two) as portal:
+        first = poller.poll(PortalState(portal_at(portal.url)))
+        portal.behave = answer(500)
+        failed = poller.poll(first)
+        portal.behave = answer(body=envelope([record(id="2")]))
+        third = poller.poll(failed)
+    assert failed.answer is first.answer
+    assert (first.up, failed.up, third.up) == (True, False, True)
+    assert failed.last_success == first.last_success < third.last_success
+    assert third.answer is not None
+    assert [key.id for key in third.answer.keys] == ["2"]
+    assert third.failures[Reason.SERVER_ERROR] == 1
+    assert (first.polls, failed.polls, third.polls) == (1, 2, 3)
+    assert 0 < first.poll_seconds < failed.poll_seconds < third.poll_seconds
+
+
+def test_a_state_before_the_first_poll_is_neither_up_nor_down() -> None:
+    state = PortalState(portal_at("https://acme.example"))
+    assert (state.up, state.last_success, state.answer) == (None, 0.0, None)
+    assert state.failures == dict.fromkeys(Reason, 0)
+
+
+def test_what_nobody_foresaw_costs_the_poll_and_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(*_: object) -> docspace.Answer:
+        raise KeyError(SECRET)
+
+    monkeypatch.setattr(docspace, "poll", break_down)
+    state = poller.poll(PortalState(portal_at("https://acme.example")))
+    assert state.failure is not None
+    assert state.failure.reason is Reason.INVALID_RESPONSE
+    assert state.failure.message == "the poll broke with KeyError: please report this"
+
+
+def test_a_failure_is_logged_once_and_so_is_the_recovery(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "docspace_exporter")
+    with FaultyPortal(answer(500)) as portal:
+        state = PortalState(portal_at(portal.url))
+        for behave in (answer(500), answer(502), answer(401), answer(), answer(), answer(500)):
+            portal.behave = behave
+            state = poller.poll(state)
+    told = [
+        (log.levelname, log.getMessage()[:17], getattr(log, "reason", ""))
+        for log in caplog.records
+        if "Polled" not in log.getMessage()
+    ]
+    assert told == [
+        ("WARNING", "Poll failed: stat", "server_error"),
+        ("DEBUG", "Poll failed: stat", "server_error"),
+        ("WARNING", "Poll failed: stat", "unauthorized"),
+        ("INFO", "Poll succeeded ag", ""),
+        ("WARNING", "Poll failed: stat", "server_error"),
+    ]
+    assert {getattr(log, "portal", "") for log in caplog.records} == {"acme"}
+    assert SECRET not in caplog.text
+
+
+def test_a_good_poll_is_logged_for_debugging(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "docspace_exporter")
+    with FaultyPortal(answer(body=envelope([record(), {}]))) as portal:
+        poller.poll(PortalState(portal_at(portal.url)))
+    (log,) = caplog.records
+    assert (log.levelname, log.getMessage()) == ("DEBUG", "Polled")
+    assert vars(log).items() >= {"portal": "acme", "keys": 1, "malformed": 1}.items()
+
+
+def test_portals_are_ready_when_each_has_been_polled_whatever_came_of_it() -> None:
+    with FaultyPortal(answer(500)) as failing, FaultyPortal(hang) as slow:
+        hung = portal_at(slow.url, name="hung", poll_timeout=1.0)
+        with polling(portal_at(failing.url), hung) as running:
+            wait_for(lambda: running.states[0].polls, "the first poll")
+            assert not running.ready
+            wait_for(lambda: running.ready, "the hanging poll to end")
+            assert [state.up for state in running.states] == [False, False]
+            running.watch([hung, portal_at(failing.url, name="later")])
+            assert running.ready
+
+
+def test_portals_are_not_ready_before_what_is_told_of_them_is_taken() -> None:
+    taken = threading.Event()
+    with (
+        FaultyPortal(answer()) as portal,
+        polling(portal_at(portal.url), on_poll=lambda _: _wait(taken)) as running,
+    ):
+        wait_for(lambda: running.states[0].up, "a good poll")
+        assert not running.ready
+        taken.set()
+        wait_for(lambda: running.ready, "readiness")
+
+
+def test_a_portal_that_did_not_change_keeps_its_state_and_schedule() -> None:
+    with FaultyPortal(answer()) as one, FaultyPortal(answer()) as two, FaultyPortal(answer()) as three:
+        kept = portal_at(one.url, name="kept")
+        with polling(kept, portal_at(two.url, name="changed")) as running:
+            wait_for(lambda: running.ready, "first polls")
+            before = running.states
+            running.watch(
+                [
+                    portal_at(three.url, name="new"),
+                    portal_at(two.url, name="changed", export_owner=False),
+                    portal_at(one.url, name="kept"),
+                ]
+            )
+            wait_for(lambda: all(state.polls for state in running.states), "polls of the others")
+            after = running.states
+            assert [state.portal.name for state in after] == ["new", "changed", "kept"]
+            assert after[2] is before[0]
+            assert after[1].polls == 1
+            assert (polls_of(one), polls_of(two), polls_of(three)) == (1, 2, 1)
+
+
+def test_a_portal_that_is_watched_no_more_is_polled_no_more() -> None:
+    with (
+        FaultyPortal(answer()) as gone,
+        FaultyPortal(answer()) as stays,
+        polling(
+            portal_at(gone.url, poll_interval=0.05), portal_at(stays.url, name="stays", poll_interval=0.05)
+        ) as running,
+    ):
+        (worker, _) = running._workers
+        wait_for(lambda: polls_of(gone) > 1, "polls")
+        running.watch([portal_at(stays.url, name="stays", poll_interval=0.05)])
+        worker.join(timeout=10)
+        polled, others = polls_of(gone), polls_of(stays)
+        wait_for(lambda: polls_of(stays) > others + 3, "polls of the other")
+        assert polls_of(gone) == polled
+
+
+def test_a_poll_under_way_when_its_portal_is_dropped_tells_nothing() -> None:
+    told: list[str] = []
+    with FaultyPortal(hang) as slow:
+        hung = portal_at(slow.url, name="hung", poll_timeout=0.5)
+        with polling(hung, on_poll=lambda state: told.append(state.portal.name)) as running:
+            wait_for(lambda: polls_of(slow), "the poll to begin")
+            running.watch([])
+            assert running.states == ()
+    assert told == []
