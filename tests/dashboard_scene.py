@@ -32,15 +32,19 @@ class Scene:
     """The databases by name, all holding the same."""
 
     databases: Mapping[str, Program]
-    keys: Sequence[DemoKey]
-    """Those of `north`, and of `south` as well."""
+    portals: Mapping[str, DemoPortal]
     exposed: str
     """What one of the exporters exposes."""
     now: float
 
+    @property
+    def keys(self) -> Sequence[DemoKey]:
+        """The keys of `north`, and of `south` as well."""
+        return self.portals[NORTH].keys
+
     def view(self, database: str, *portals: str, owners: Sequence[str] = ()) -> View:
         """Return a view of all the days, with portals and owners chosen."""
-        return View(self.databases[database].url, self.now, DAYS * 86_400, 300, portals, owners)
+        return View(self.databases[database].url, self.now, DAYS * 86_400, 900, portals, owners)
 
 
 @contextmanager
@@ -75,7 +79,7 @@ def playing(directory: Path) -> Iterator[Scene]:
             {"job": "docspace", "instance": "moved:9764"},
         )
         databases = _databases(stack, directory, _scraping(replicas), history)
-        yield Scene(databases, keys, exposed, time.time())
+        yield Scene(databases, portals, exposed, time.time())
 
 
 def _many_keys(now: datetime) -> list[DemoKey]:
@@ -86,8 +90,9 @@ def _many_keys(now: datetime) -> list[DemoKey]:
             name=f"job {number}",
             owner=owner,
             created=created,
-            last_used=now - timedelta(hours=number),
+            last_used=now - timedelta(hours=3 * number),
             expires=now + timedelta(hours=number + 1),
+            active=number % 10 != 0,
         )
         for number in range(MANY - 1)
     ]
