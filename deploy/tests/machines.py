@@ -20,7 +20,7 @@ class Machine:
     """The process that is its systemd, as seen from outside."""
 
     def run(self, *command: str) -> str:
-        """Return what a command prints that root runs on the machine; raises AssertionError where it fails."""
+        """Return what a command of root on the machine prints; raises AssertionError where it fails."""
         return run("nsenter", f"--target={self.init}", "--mount", "--pid", "--uts", "--ipc", *command).strip()
 
 
