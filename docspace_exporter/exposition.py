@@ -277,12 +277,17 @@ def _deflate(text: bytes) -> bytes:
 def _gzip(blocks: Iterable[_Block]) -> bytes:
     """Return one gzip member (RFC 1952): of several, some clients read only the first."""
     checksum, size, body, deflater = 0, 0, [_GZIP_HEADER], _deflater()
+    # Each call of zlib lets a poll that is worked on go first, so there are few.
+    pending = bytearray()
     for block in blocks:
         checksum = zlib.crc32(block.text, checksum)
         size += len(block.text)
         if block.deflated is None:
-            body.append(deflater.compress(block.text))
-        else:
+            pending += block.text
+        if block.deflated is not None or len(pending) >= _WORTH_DEFLATING:
+            body.append(deflater.compress(pending))
+            pending.clear()
+        if block.deflated is not None:
             body += [deflater.flush(zlib.Z_FULL_FLUSH), block.deflated]
-    body += [deflater.flush(), struct.pack("<LL", checksum, size % 2**32)]
+    body += [deflater.compress(pending), deflater.flush(), struct.pack("<LL", checksum, size % 2**32)]
     return b"".join(body)
