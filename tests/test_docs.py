@@ -1,0 +1,177 @@
+"""All documents: what they show works, what they name exists, where they lead there is something."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import documents
+import pytest
+import trustme
+import yaml
+from documents import Block
+from processes import ROOT
+from tls_server import write_pair
+
+from docspace_exporter import config, flags, passwords, server, web, web_config
+
+DOCUMENTS = {name: documents.read(name) for name in documents.NAMES}
+BLOCKS = [block for document in DOCUMENTS.values() for block in document.blocks]
+RULES = ROOT / "prometheus" / "rules.yml"
+PACKAGE = ROOT / "docspace_exporter"
+
+
+def blocks(language: str) -> list[Block]:
+    return [block for block in BLOCKS if block.language == language]
+
+
+def run(*command: str | Path, folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the examples name stands beside them."""
+    folder = tmp_path_factory.mktemp("examples")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.crt")
+    for name in ("exporter", "prometheus"):
+        write_pair(authority.issue_cert(f"{name}.example"), folder / name)
+    (folder / "exporter-password").write_text("example")
+    shutil.copy(RULES, folder)
+    return folder
+
+
+def load_collector_configuration(path: Path) -> None:
+    """Give promtool the part that is Prometheus' own; of the Collector's own, names alone are checked."""
+    document = yaml.safe_load(path.read_text())
+    part = path.with_name("prometheus-receiver.yml")
+    part.write_text(yaml.safe_dump(document["receivers"]["prometheus"]["config"]))
+    check_prometheus_configuration(part)
+    assert document["service"]["pipelines"]["metrics"]["exporters"] == list(document["exporters"])
+
+
+def check_prometheus_configuration(path: Path) -> None:
+    run("promtool", "check", "config", path, folder=path.parent)
+
+
+LOADERS: Mapping[str, Callable[[Path], object]] = {
+    "config.yaml": config.load_file,
+    "web.yml": web_config.load,
+    "prometheus.yml": check_prometheus_configuration,
+    "otel-collector.yaml": load_collector_configuration,
+}
+"""The program that each file is for, by the name in the first line of its block."""
+
+
+def test_every_block_is_of_a_language_that_is_checked() -> None:
+    assert {block.language for block in BLOCKS} == {"", "yaml", "sh", "promql"}
+
+
+@pytest.mark.parametrize("block", blocks("yaml"), ids=str)
+def test_the_program_that_a_yaml_block_is_for_takes_it(block: Block, folder: Path) -> None:
+    assert block.title in LOADERS, f"{block}: say in the first line, as a comment, which file this is"
+    path = folder / block.title
+    path.write_text(block.text)
+    LOADERS[block.title](path)
+
+
+@pytest.mark.parametrize("block", blocks("sh"), ids=str)
+def test_bash_can_read_every_shell_block(block: Block, tmp_path: Path) -> None:
+    script = tmp_path / "block.sh"
+    script.write_text(block.text)
+    run("bash", "-n", script, folder=tmp_path)
+
+
+def test_promtool_can_read_every_query(tmp_path: Path) -> None:
+    rules = [{"record": f"line:{block.line}", "expr": block.text} for block in blocks("promql")]
+    path = tmp_path / "queries.yml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "documents", "rules": rules}]}))
+    run("promtool", "check", "rules", "--lint=none", path, folder=tmp_path)
+
+
+def links() -> Iterator[tuple[str, str]]:
+    for name, document in DOCUMENTS.items():
+        yield from ((name, link) for text in document.texts for link in text.links)
+
+
+@pytest.mark.parametrize(("name", "link"), sorted({*links()}))
+def test_a_link_leads_somewhere(name: str, link: str) -> None:
+    target = urlsplit(link)
+    if target.scheme:
+        assert target.scheme in {"http", "https"}
+        assert target.hostname
+        return
+    path = (ROOT / name).parent / target.path if target.path else ROOT / name
+    assert path.exists()
+    if target.fragment:
+        assert target.fragment in DOCUMENTS[str(path.resolve().relative_to(ROOT))].anchors
+
+
+def words(pattern: str) -> set[str]:
+    """Return all that matches in any document, blocks included."""
+    return {word for name in DOCUMENTS for word in re.findall(pattern, (ROOT / name).read_text())}
+
+
+def test_every_series_that_is_named_exists() -> None:
+    series = {row[0].plain for row in DOCUMENTS["docs/metrics.md"].tables["Metrics"]}
+    parts = {f"{name}{suffix}" for name in series for suffix in ("_sum", "_count")}
+    named = words(r"\bdocspace_[a-z_]*[a-z]\b(?!…)")
+    assert series <= named
+    assert named <= series | parts | {"docspace_exporter"}
+
+
+def test_every_alert_and_recorded_series_that_is_named_exists() -> None:
+    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    named = words(r"\bDocSpace[A-Z]\w+\b|\bdocspace:\w+")
+    assert named
+    assert named <= {rule.get("alert") or rule["record"] for rule in rules}
+
+
+def test_every_flag_that_is_named_exists() -> None:
+    known = {option for action in flags._parser("")._actions for option in action.option_strings}
+    named = words(r"(?<![\w-])--(?:config|web|no-web|log)\.[a-z.-]*[a-z]|--(?:once|demo)\b")
+    assert named
+    assert named <= known
+
+
+def test_every_target_of_make_that_is_named_exists() -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    code = [code for document in DOCUMENTS.values() for code in document.code]
+    lines = [line for block in blocks("sh") for line in block.text.splitlines()]
+    named = {match[1] for text in [*code, *lines] if (match := re.match("make ([a-z-]+)", text))}
+    assert {"demo", "test"} <= named <= set(targets)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_path_that_is_named_exists(name: str) -> None:
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    paths = [code for code in DOCUMENTS[name].code if "/" in code and code.partition("/")[0] in folders]
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_contributing_says_where_every_module_stands() -> None:
+    told = {code.rpartition("/")[2] for code in DOCUMENTS["CONTRIBUTING.md"].code}
+    assert {path.name for path in PACKAGE.glob("[!_]*.py")} <= told
+
+
+def test_hardening_tells_the_limits_that_are_in_force() -> None:
+    limits = {text.plain for heading, text in DOCUMENTS["docs/hardening.md"].paragraphs if "harm" in heading}
+    (told,) = limits
+    for limit in (
+        f"head of its request within {server.REQUEST_DEADLINE} seconds",
+        f"in at most {server.HEAD_LIMIT // 1024} KiB",
+        f"the TLS handshake within {server.HANDSHAKE_DEADLINE:g} seconds",
+        f"its answer within {web.WRITE_DEADLINE:g}.",
+        f"--web.max-requests ({web.WebOptions().max_requests})",
+    ):
+        assert limit in told
+
+
+def test_hardening_tells_the_limits_on_passwords() -> None:
+    told = " ".join(text.plain for _, text in DOCUMENTS["docs/hardening.md"].paragraphs)
+    assert f"up to {passwords.MAX_WAITING} wait" in told
+    assert f"at most {passwords.LONGEST_PASSWORD} bytes" in told
