@@ -1,6 +1,7 @@
 """What the image's HEALTHCHECK runs."""
 
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -31,27 +32,23 @@ def silent_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
+class Greeter(socketserver.BaseRequestHandler):
+    """Answers whatever is said in a protocol that is neither HTTP nor TLS."""
+
+    def handle(self) -> None:
+        self.request.recv(4096)
+        self.request.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+
 @pytest.fixture
 def ssh_port() -> Iterator[int]:
-    """A port where every connection is greeted in a protocol of another kind, and closed."""
-
-    def greet() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
-                connection.shutdown(socket.SHUT_WR)
-                connection.recv(4096)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        greeter = threading.Thread(target=greet)
-        greeter.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-    greeter.join()
+    """A port where a program of another kind answers."""
+    with socketserver.TCPServer(("127.0.0.1", 0), Greeter) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+    thread.join()
 
 
 @pytest.mark.parametrize(
