@@ -82,17 +82,17 @@ def _run(given: Flags, exporter: ExporterState, load: Callable[[], Config]) -> i
     endpoints = Endpoints(given.web, polls, exposition, reloader.reload)
     reloader.apply(config)
     logger.info("Listening", extra={"address": server.address_of(listener), "version": exporter.version})
-    app = _around(endpoints.app(), web_config, listener)
+    app = _around(endpoints.app(), web_config)
     server.serve(app, listener, web_config.server_context() if web_config else None, reloader.reload)
     polls.stop()
     return 0
 
 
-def _around(app: ASGIApp, web_config: WatchedWebConfig | None, listener: server.Listener) -> ASGIApp:
+def _around(app: ASGIApp, web_config: WatchedWebConfig | None) -> ASGIApp:
     """Return the endpoints with what every request passes on its way in and out."""
     if web_config:
         app = BasicAuth(app, web_config.current, OPEN_PATHS)
-    app = Delivery(app, listener)
+    app = Delivery(app)
     return ResponseHeaders(app, web_config.current) if web_config else app
 
 

@@ -4,16 +4,20 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import ssl
 import threading
-import weakref
 from collections.abc import Callable
 from typing import Any, cast
 
-from hypercorn.asyncio import serve as hypercorn_serve
-from hypercorn.config import Config, Sockets
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.events import Event, Updated
+from hypercorn.typing import LifespanState
 from starlette.types import ASGIApp
 
 logger = logging.getLogger(__name__)
@@ -21,9 +25,20 @@ logger = logging.getLogger(__name__)
 REQUEST_DEADLINE = 10
 """Seconds in which a client must have sent a request's head, and for which an idle connection is kept."""
 
+ANSWER_DEADLINE = 40.0
+"""Seconds from a request's head on in which all of it must be over, the client's reading of it too."""
+
 HANDSHAKE_DEADLINE = 5.0
+"""Seconds for the handshake of TLS, and for its farewell."""
+
 HEAD_LIMIT = 16 * 1024
 """Bytes of a request's head."""
+
+UNSENT_LIMIT = 64 * 1024
+"""Bytes of an answer that are kept for a client that does not read."""
+
+BACKLOG = 128
+"""Connections that may wait to be accepted."""
 
 GRACE = 1.0
 HARD_STOP = 1.5
@@ -32,34 +47,6 @@ HARD_STOP = 1.5
 
 class ListenError(Exception):
     """The address cannot be listened on; the text says why."""
-
-
-class Listener(socket.socket):
-    """A listening socket that can end the connections it accepted: ASGI has no way to."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._accepted: weakref.WeakValueDictionary[tuple[str, int], socket.socket] = (
-            weakref.WeakValueDictionary()
-        )
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        """Accept a connection and remember it by the client's host and port."""
-        connection, address = super().accept()
-        self._accepted[address[:2]] = connection
-        return connection, address
-
-    def is_connected(self, client: tuple[str, int]) -> bool:
-        """Tell whether the connection from a client's host and port is still open on this side."""
-        connection = self._accepted.get((client[0], client[1]))
-        return connection is not None and connection.fileno() >= 0
-
-    def cut(self, client: tuple[str, int]) -> None:
-        """End a client's connection, unsent data and all."""
-        connection = self._accepted.get((client[0], client[1]))
-        if connection is not None:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -71,8 +58,8 @@ def split_address(address: str) -> tuple[str, int]:
     return bare, int(port)
 
 
-def listen(address: str) -> Listener:
-    """Return a socket bound to `host:port`, `:port` or `[v6]:port`; raises ListenError."""
+def listen(address: str) -> socket.socket:
+    """Return a socket that listens on `host:port`, `:port` or `[v6]:port`; raises ListenError."""
     host, port = split_address(address)
     reason: str | None = None
     try:
@@ -95,61 +82,80 @@ def _candidates(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
     return sorted(addresses, key=lambda address: address[0] != socket.AF_INET)
 
 
-def _bind(family: socket.AddressFamily, target: Any) -> Listener:
-    listener = Listener(family, socket.SOCK_STREAM)
+def _bind(family: socket.AddressFamily, target: Any) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(target[0] != "::"))
         listener.bind(target)
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise
     return listener
 
 
-def address_of(listener: Listener) -> str:
+def address_of(listener: socket.socket) -> str:
     """Return the address that a socket is bound to, as `host:port` or `[v6]:port`."""
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{host}:{port}"
 
 
-class _Config(Config):
-    """hypercorn's settings, with our own socket and TLS context."""
+class _Connection(TCPServer):
+    """hypercorn's connection, with bounds that it lacks."""
 
-    def __init__(self, listener: Listener, tls: ssl.SSLContext | None) -> None:
-        super().__init__()
-        self._listener = listener
-        self._tls = tls
-        self.keep_alive_timeout = REQUEST_DEADLINE
-        # hypercorn would count reading a slow client's answer as reading its request.
-        self.read_timeout = None
-        self.ssl_handshake_timeout = HANDSHAKE_DEADLINE
-        self.h11_max_incomplete_size = HEAD_LIMIT
-        self.graceful_timeout = GRACE
-        self.include_server_header = False
-        self.accesslog = None
-        self.errorlog = logging.getLogger("hypercorn.error")
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.writer.transport.set_write_buffer_limits(UNSENT_LIMIT)
 
-    @property
-    def ssl_enabled(self) -> bool:
-        return self._tls is not None
+    async def protocol_send(self, event: Event) -> None:
+        """Send, or take note that a request begins or is over."""
+        await super().protocol_send(event)
+        if isinstance(event, Updated) and not event.idle:
+            # A switch to HTTP/2 or WebSocket begins as a request, and may never be over.
+            await self.idle_task.restart(self._task_group, self._end)
 
-    def create_ssl_context(self) -> ssl.SSLContext | None:
-        return self._tls
+    async def _end(self) -> None:
+        await asyncio.sleep(ANSWER_DEADLINE)
+        self.writer.transport.abort()
 
-    def create_sockets(self) -> Sockets:
-        return Sockets([self._listener], [], []) if self._tls else Sockets([], [self._listener], [])
+    async def _read_data(self) -> None:
+        """Read until the client goes, and do not wait for what it may have sent after that."""
+        await super()._read_data()
+        await self.idle_task.stop()
+
+
+def _settings() -> Config:
+    config = Config()
+    config.keep_alive_timeout = REQUEST_DEADLINE
+    # hypercorn would count reading a slow client's answer as reading its request.
+    config.read_timeout = None
+    config.h11_max_incomplete_size = HEAD_LIMIT
+    config.include_server_header = False
+    config.accesslog = None
+    config.errorlog = logging.getLogger("hypercorn.error")
+    return config
 
 
 def serve(
-    app: ASGIApp, listener: Listener, tls: ssl.SSLContext | None, on_hangup: Callable[[], object]
+    app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None, on_hangup: Callable[[], object]
 ) -> None:
     """Serve until SIGTERM or SIGINT; a SIGHUP calls `on_hangup` in a thread."""
-    asyncio.run(_serve(app, _Config(listener, tls), on_hangup))
+    _allow_many_files()
+    asyncio.run(_serve_until_signal(app, listener, tls, on_hangup))
 
 
-async def _serve(app: ASGIApp, config: _Config, on_hangup: Callable[[], object]) -> None:
+def _allow_many_files() -> None:
+    """Use as many sockets as the system allows, not the fewer that it begins with."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _serve_until_signal(
+    app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None, on_hangup: Callable[[], object]
+) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_ignore_client_faults)
     stop = asyncio.Event()
@@ -164,12 +170,47 @@ async def _serve(app: ASGIApp, config: _Config, on_hangup: Callable[[], object])
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_stop)
     loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, on_hangup))
+    await serve_until(stop, app, listener, tls)
+
+
+async def serve_until(
+    stop: asyncio.Event, app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None
+) -> None:
+    """Serve until told to stop, and then give what is under way a moment to end.
+
+    A request's scope has its connection in `state`, as `transport`: ASGI has no other way to cut it off.
+    """
+    loop = asyncio.get_running_loop()
     # hypercorn and starlette type the same ASGI messages differently.
-    await hypercorn_serve(cast("Any", app), config, shutdown_trigger=stop.wait, mode="asgi")
+    answerer, settings, context = ASGIWrapper(cast("Any", app)), _settings(), WorkerContext(None)
+    connections: set[asyncio.Future[None]] = set()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        state = cast("LifespanState", {"transport": writer.transport})
+        connection = _Connection(answerer, loop, settings, context, state, reader, writer)
+        task = asyncio.ensure_future(connection.run())
+        connections.add(task)
+        task.add_done_callback(connections.discard)
+        await task
+
+    deadline = HANDSHAKE_DEADLINE if tls else None
+    server = await asyncio.start_server(
+        connect,
+        sock=listener,
+        backlog=BACKLOG,
+        ssl=tls,
+        ssl_handshake_timeout=deadline,
+        ssl_shutdown_timeout=deadline,
+    )
+    await stop.wait()
+    await context.terminated.set()
+    server.close()
+    if connections:
+        await asyncio.wait(connections, timeout=GRACE)
 
 
 def _ignore_client_faults(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log a failed handshake or a connection lost as what it is: nothing to act on."""
     error = context.get("exception")
-    level = logging.DEBUG if isinstance(error, OSError | None) else logging.ERROR
+    level = logging.DEBUG if isinstance(error, OSError | asyncio.CancelledError | None) else logging.ERROR
     logger.log(level, "Connection: %s", context["message"], extra={"error": type(error).__name__})

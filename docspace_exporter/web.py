@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -18,7 +18,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from docspace_exporter import status_page
 from docspace_exporter.exposition import Exposition, negotiate
 from docspace_exporter.poller import Poller
-from docspace_exporter.server import Listener
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +34,8 @@ WRITE_DEADLINE = 30.0
 """Seconds in which a client must have taken its answer."""
 
 _PIECE = 64 * 1024
+_OTHERS_LIMIT = 10
+"""Status pages that are worked on at once, and reloads likewise."""
 
 
 class WebOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +45,31 @@ class WebOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_requests: int = 40
     enable_lifecycle: bool = False
     status_page: bool = True
+
+
+class _BusyError(Exception):
+    """So many requests are being worked on that one more is turned away; the text says so."""
+
+
+class _Workers:
+    """Threads for one kind of request, so that a flood of it holds up no other kind."""
+
+    def __init__(self, kind: str, threads: int, limit: int) -> None:
+        """`limit` requests are worked on or wait at once; 0 for any number."""
+        self._kind = kind
+        self._limit = limit
+        self._under_way = 0
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=kind)
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Return what a function returns; raises _BusyError."""
+        if self._limit and self._under_way >= self._limit:
+            raise _BusyError(f"{self._limit} {self._kind} are being worked on already, try again later.\n")
+        self._under_way += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, function)
+        finally:
+            self._under_way -= 1
 
 
 class Endpoints:
@@ -61,8 +87,10 @@ class Endpoints:
         self._poller = poller
         self._exposition = exposition
         self._reload = reload
-        self._workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="scrape")
-        self._scrapes = 0
+        # Only the work counts: a client that is slow to read must not shut others out.
+        self._scrapes = _Workers("scrapes", threads=2, limit=options.max_requests)
+        self._pages = _Workers("pages", threads=1, limit=_OTHERS_LIMIT)
+        self._reloads = _Workers("reloads", threads=1, limit=_OTHERS_LIMIT)
 
     def app(self) -> Starlette:
         """Return the endpoints as an ASGI application."""
@@ -75,24 +103,17 @@ class Endpoints:
         ]
         if self._options.status_page:
             routes += [Route(path, self._static) for path in status_page.STATIC_FILES]
-        app = Starlette(routes=[Route(self._options.telemetry_path, self._metrics), *routes])
+        app = Starlette(
+            routes=[Route(self._options.telemetry_path, self._metrics), *routes],
+            exception_handlers={_BusyError: self._turn_away},
+        )
         app.router.redirect_slashes = False
         return app
 
     async def _metrics(self, request: Request) -> Response:
-        limit = self._options.max_requests
-        if limit and self._scrapes >= limit:
-            return PlainTextResponse(
-                f"{limit} scrapes are being worked on already, try again later.\n", 503, {"Retry-After": "1"}
-            )
-        # Only the work counts: a client that is slow to read must not shut others out.
-        self._scrapes += 1
-        try:
-            format_ = negotiate(request.headers.get("Accept", ""))
-            gzip = gzip_accepted(request.headers.get("Accept-Encoding", ""))
-            body = await self._work(lambda: self._exposition.render(format_, gzip=gzip))
-        finally:
-            self._scrapes -= 1
+        format_ = negotiate(request.headers.get("Accept", ""))
+        gzip = gzip_accepted(request.headers.get("Accept-Encoding", ""))
+        body = await self._scrapes.run(lambda: self._exposition.render(format_, gzip=gzip))
         headers = {"Content-Type": format_.value, "Vary": "Accept, Accept-Encoding"}
         if gzip:
             headers["Content-Encoding"] = "gzip"
@@ -100,7 +121,7 @@ class Endpoints:
 
     async def _page(self, request: Request) -> Response:
         wanted = request.query_params.get("filter", "")
-        page = await self._work(
+        page = await self._pages.run(
             lambda: status_page.render(self._poller.states, wanted, self._options.telemetry_path)
         )
         return HTMLResponse(page, headers=status_page.HEADERS)
@@ -126,13 +147,13 @@ class Endpoints:
     async def _on_reload(self, _: Request) -> Response:
         if not self._options.enable_lifecycle:
             return PlainTextResponse("Reloading is off: start with --web.enable-lifecycle.\n", 403)
-        mistakes = await self._work(self._reload)
+        mistakes = await self._reloads.run(self._reload)
         if mistakes:
             return PlainTextResponse("".join(f"{mistake}\n" for mistake in mistakes), 500)
         return PlainTextResponse("Configuration reloaded.\n")
 
-    def _work(self, function: Callable[[], T]) -> Awaitable[T]:
-        return asyncio.get_running_loop().run_in_executor(self._workers, function)
+    async def _turn_away(self, _: Request, error: Exception) -> Response:
+        return PlainTextResponse(str(error), 503, {"Retry-After": "1"})
 
 
 class Delivery:
@@ -141,20 +162,16 @@ class Delivery:
     A client that never reads so holds one piece, not a copy of the exposition, and that not for long.
     """
 
-    def __init__(self, app: ASGIApp, listener: Listener) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._listener = listener
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request of HTTP/1; hypercorn would let a client switch to what nobody scrapes by."""
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-        elif scope["type"] == "http" and scope["http_version"] in {"1.0", "1.1"}:
-            await self._answer(scope, receive, send)
-        else:
-            self._listener.cut(scope["client"])
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        transport: asyncio.Transport = scope["state"]["transport"]
+        if scope["type"] != "http" or scope["http_version"] not in {"1.0", "1.1"}:
+            # hypercorn lets a client switch to WebSocket or HTTP/2, which nobody scrapes by.
+            transport.abort()
+            return
         started: list[float] = []
 
         async def deliver(message: Message) -> None:
@@ -162,14 +179,15 @@ class Delivery:
                 started.append(asyncio.get_running_loop().time())
             async with asyncio.timeout_at(started[0] + WRITE_DEADLINE):
                 for piece in _pieces(message):
-                    if not self._listener.is_connected(scope["client"]):
+                    if transport.is_closing():
                         raise ConnectionAbortedError
                     await send(piece)
 
+        gone = asyncio.create_task(_disconnection(receive))
         try:
-            await self._app(scope, receive, deliver)
+            await self._app(scope, lambda: asyncio.shield(gone), deliver)
         except TimeoutError:
-            self._listener.cut(scope["client"])
+            transport.abort()
         except ConnectionAbortedError:
             pass
         except Exception as error:
@@ -177,6 +195,18 @@ class Delivery:
             logger.log(logging.ERROR, "A request failed inside: please report this", extra=_place(error))
             if not started:
                 await PlainTextResponse("The exporter failed, see its log.\n", 500)(scope, receive, send)
+        finally:
+            gone.cancel()
+
+
+async def _disconnection(receive: Receive) -> Message:
+    """Return the news that the client has gone; its request's body, which no endpoint reads, is let go.
+
+    hypercorn would wait for somebody to take the body, even after the client has gone.
+    """
+    while (message := await receive())["type"] != "http.disconnect":
+        pass
+    return message
 
 
 def _pieces(message: Message) -> Iterator[Message]:

@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from gzip import compress
-from typing import Any, cast
 
-from hypercorn.asyncio import serve as hypercorn_serve
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
@@ -52,21 +51,18 @@ class FailingExposition(GatedExposition):
 
 
 @contextlib.contextmanager
-def in_thread(app: ASGIApp, listener: server.Listener, tls: ssl.SSLContext | None = None) -> Iterator[None]:
+def in_thread(app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None = None) -> Iterator[None]:
     """Serve an application as the exporter serves its own."""
-    listener.listen()
     stop = asyncio.Event()
-    loop = asyncio.new_event_loop()
-    settings = server._Config(listener, tls)
-    run = hypercorn_serve(cast("Any", app), settings, shutdown_trigger=cast("Any", stop.wait), mode="asgi")
-    thread = threading.Thread(target=loop.run_until_complete, args=(run,))
-    thread.start()
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        thread = threading.Thread(target=runner.run, args=(server.serve_until(stop, app, listener, tls),))
+        thread.start()
+        try:
+            yield
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join()
 
 
 @contextlib.contextmanager
@@ -77,5 +73,5 @@ def serving(
 ) -> Iterator[tuple[str, int]]:
     """Serve the endpoints; yields host and port."""
     endpoints = Endpoints(options or WebOptions(), Poller(lambda _: None), exposition, reload)
-    with server.listen("127.0.0.1:0") as listener, in_thread(Delivery(endpoints.app(), listener), listener):
+    with server.listen("127.0.0.1:0") as listener, in_thread(Delivery(endpoints.app()), listener):
         yield listener.getsockname()[:2]
