@@ -24,7 +24,7 @@ _LISTENING = re.compile(r'msg="?Listening(?: on"|) address=(\S+)')
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T | None], what: str, timeout: float = 20) -> T:
+def wait_for(condition: Callable[[], T | None], what: str, timeout: float = 60) -> T:
     """Return the first truthy value of `condition`; raises AssertionError that says what never came."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):

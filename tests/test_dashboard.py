@@ -266,7 +266,7 @@ def test_lines_bear_the_newest_name(scene: Scene, database: str) -> None:
     for title in ("Days to expiry", "Days since last use"):
         shown = {line.labels["name"]: line for line in lines(scene.view(database, NORTH), title)}
         assert "CRM import" not in shown
-        assert len(shown["CRM sync"].values) > 200
+        assert len(shown["CRM sync"].values) > 150
 
 
 @pytest.mark.parametrize("title", ["Days to expiry", "Days since last use"])
