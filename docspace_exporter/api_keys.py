@@ -193,7 +193,7 @@ def _read_record(value: Any) -> tuple[_Record, bool]:
         given = value.get(field.encode_name)
         try:
             fields[field.name] = msgspec.convert(given, field.type)
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, UnicodeError):  # the latter for lone surrogates in a member's name
             flawed = True
             if field.type is _Date:
                 fields[field.name] = ""

@@ -145,6 +145,8 @@ def test_an_unreadable_date_costs_that_date(field: str, attribute: str, date: An
         ("createBy", "Ann", "owner", ""),
         ("createBy", {"displayName": 5}, "owner", ""),
         ("createBy", [[[[[]]]]], "owner", ""),
+        ("createBy", {"displayName": "Ann", "\ud800": 5}, "owner", ""),
+        ("expiresAt", {"utcTime": "2026-12-01T00:00:00Z", "\ud800": 5}, "expiry", None),
         ("isActive", "true", "active", None),
         ("isActive", 1, "active", None),
     ],
