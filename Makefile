@@ -42,7 +42,7 @@ $(READY): pyproject.toml uv.lock
 	  $(SUDO) apt-get update --quiet --quiet && \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet --no-install-recommends python3-venv; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/pip install --quiet --disable-pip-version-check "uv>=0.13,<1"
 	$(BIN)/uv sync --quiet --locked --inexact
 	@touch $@
 
