@@ -35,7 +35,11 @@ HEAD_LIMIT = 16 * 1024
 """Bytes of a request's head."""
 
 UNSENT_LIMIT = 64 * 1024
-"""Bytes of an answer that are kept for a client that does not read."""
+SEND_BUFFER = 256 * 1024
+"""Bytes of an answer that the program, and the system, keep for a client that does not read.
+
+The second bounds the speed too: 2.5 MB a second at a round trip of 100 ms.
+"""
 
 BACKLOG = 128
 """Connections that may wait to be accepted."""
@@ -83,9 +87,11 @@ def _candidates(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
 
 
 def _bind(family: socket.AddressFamily, target: Any) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol left to the system, asyncio would not switch Nagle's delay off.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(target[0] != "::"))
         listener.bind(target)

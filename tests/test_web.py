@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 from h2.connection import H2Connection
-from serving import FailingExposition, GatedExposition, serving
+from serving import FailingExposition, GatedExposition, in_thread, serving
+from starlette.types import Receive, Scope, Send
 
 from docspace_exporter import server, web
 from docspace_exporter.web import WebOptions
@@ -268,3 +269,17 @@ def test_a_port_that_is_taken_is_said_so() -> None:
         pytest.raises(server.ListenError, match=r"Address already in use: choose --web\.listen-address"),
     ):
         server.listen(f"127.0.0.1:{listener.getsockname()[1]}")
+
+
+def test_answers_are_sent_without_nagles_delay() -> None:
+    accepted: list[int] = []
+
+    async def app(scope: Scope, _: Receive, send: Send) -> None:
+        connection = scope["state"]["transport"].get_extra_info("socket")
+        accepted.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+
+    with server.listen("127.0.0.1:0") as listener, in_thread(app, listener):
+        assert get(listener.getsockname()[:2], "/").status_code == 204
+    assert accepted == [1]
