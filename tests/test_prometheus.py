@@ -37,6 +37,14 @@ class Scene:
     exporter: Program
     prometheus: Program
 
+    def stop_portal(self) -> None:
+        self.portal.__exit__()
+
+    def start_portal(self) -> None:
+        """Start the portal again where it was."""
+        port = int(self.portal.url.rpartition(":")[2])
+        self.portal = DemoPortal(self.portal.keys, port).__enter__()
+
     def query(self, expr: str) -> list[tuple[dict[str, str], float]]:
         """Return the series of an instant query, with their values."""
         answer = requests.get(
@@ -72,7 +80,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs}
         prometheus = stack.enter_context(processes.prometheus(folder, config))
         scene = Scene(portal, exporter, prometheus)
-        stack.callback(lambda: scene.portal.__exit__())
+        stack.callback(scene.stop_portal)
         wait_for(lambda: len(scene.query("docspace_up == 1")) == 2, "scrapes in both formats")
         yield scene
 
@@ -141,20 +149,19 @@ def test_the_time_to_expiry_is_the_expiry_less_the_time_of_the_scrape(scene: Sce
 
 
 def test_keys_and_their_times_outlast_the_portal_until_it_is_back(scene: Scene) -> None:
-    keys, port = scene.portal.keys, int(scene.portal.url.rpartition(":")[2])
     count = scene.value('count(docspace_api_key_info{job="text"})')
-    scene.portal.__exit__()
+    scene.stop_portal()
     wait_for(lambda: scene.value('docspace_up{job="text"}') == 0, "the portal seen to be down", timeout=5)
     begun = time.monotonic()
     before = scene.value('sum(docspace_api_key_time_to_expiry_seconds{job="text"})') or 0
     wait_for(lambda: time.monotonic() - begun > 3, "time to go on")
     after = scene.value('sum(docspace_api_key_time_to_expiry_seconds{job="text"})') or 0
     assert scene.value('count(docspace_api_key_info{job="text"})') == count
-    expiring = sum(1 for key in keys if key.expires)
+    expiring = sum(1 for key in scene.portal.keys if key.expires)
     assert before - after == pytest.approx(expiring * (time.monotonic() - begun), abs=expiring * 1.9)
     assert times_disagree(scene) == []
     assert scene.value('docspace_poll_failures_total{job="text", reason="connection"}')
-    scene.portal = DemoPortal(keys, port).__enter__()
+    scene.start_portal()
     wait_for(lambda: scene.value('docspace_up{job="text"}') == 1, "the portal seen to be up", timeout=5)
 
 
