@@ -183,11 +183,13 @@ def test_memory_threads_and_descriptors_do_not_grow(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config_file = tmp_path / "config.yaml"
+    portals: list[ChangingPortal | FailingPortal] = [
+        *(ChangingPortal() for _ in range(CHANGING_PORTALS)),
+        *(FailingPortal() for _ in range(FAILING_PORTALS)),
+    ]
     with contextlib.ExitStack() as stack:
-        portals: list[ChangingPortal | FailingPortal] = [
-            *(stack.enter_context(ChangingPortal()) for _ in range(CHANGING_PORTALS)),
-            *(stack.enter_context(FailingPortal()) for _ in range(FAILING_PORTALS)),
-        ]
+        for portal in portals:
+            stack.enter_context(portal)
         write_config(config_file, portals, "1h")
         program = stack.enter_context(
             exporter(tmp_path, f"--config.file={config_file}", "--web.enable-lifecycle")
