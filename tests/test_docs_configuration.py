@@ -98,9 +98,9 @@ def test_it_lists_the_defaults_of_switches(heading: str, struct: msgspec.Struct)
     assert told == own
 
 
-def test_it_lists_the_labels_that_are_taken() -> None:
-    (text,) = (text for _, text in DOCUMENT.paragraphs if text.plain.startswith("A name is made of"))
-    assert set(text.code) >= config.TAKEN_LABELS
+def test_it_lists_exactly_the_labels_that_are_taken() -> None:
+    (told,) = (text.code for _, text in DOCUMENT.paragraphs if text.plain.startswith("Taken by"))
+    assert {*told} == {*config.TAKEN_LABELS, "le", "quantile"}
 
 
 def test_it_lists_exactly_the_endpoints() -> None:
