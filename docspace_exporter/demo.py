@@ -147,7 +147,10 @@ class DemoPortal:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> "DemoPortal":
-        threading.Thread(target=self._server.serve_forever, name="demo portal", daemon=True).start()
+        serve = threading.Thread(
+            target=self._server.serve_forever, args=(0.1,), name="demo portal", daemon=True
+        )
+        serve.start()
         return self
 
     def __exit__(self, *_: object) -> None:
