@@ -49,6 +49,14 @@ $(READY): pyproject.toml uv.lock
 clean:
 	rm -rf .venv dist build .build .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
+# Stress
+.PHONY: stress
+
+# Slow clients, a soak and 20,000 generated answers; prints the figures.
+stress: $(READY) tools
+	$(BIN)/python -m pytest tests/stress -s
+	$(BIN)/python -m pytest tests/test_properties.py --hypothesis-profile=stress -s
+
 # Bench
 .PHONY: bench bench-tools
 

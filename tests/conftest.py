@@ -9,7 +9,9 @@ import pytest
 
 from docspace_exporter.demo import DemoPortal, telling_keys
 
-hypothesis.settings.register_profile("quick", max_examples=100, deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile(
+    "quick", max_examples=100, deadline=None, derandomize=True, database=None
+)
 hypothesis.settings.register_profile(
     "stress",
     max_examples=20_000,

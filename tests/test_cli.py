@@ -70,18 +70,12 @@ def test_the_version_is_printed(run: Callable[..., Outcome]) -> None:
     assert done.output == f"docspace-exporter {__version__} (revision abc, Python {python})\n"
 
 
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--nonsense"], "unrecognized arguments: --nonsense"),
-        (["--web.max-requests=-1"], "argument --web.max-requests: is a number of scrapes, 0 for no limit"),
-        (["--demo", "--config.file=config.yaml"], "argument --demo: takes no --config.file"),
-    ],
-)
-def test_wrong_flags_are_told_in_a_line(run: Callable[..., Outcome], flags: list[str], message: str) -> None:
-    done = run(*flags)
+def test_wrong_flags_are_told_in_a_line(run: Callable[..., Outcome]) -> None:
+    done = run("--nonsense")
     assert (done.code, done.output) == (2, "")
-    assert done.errors == [f"docspace-exporter: {message}: see docspace-exporter --help"]
+    assert done.errors == [
+        "docspace-exporter: unrecognized arguments: --nonsense: see docspace-exporter --help"
+    ]
 
 
 def test_without_a_configuration_the_program_says_what_to_do(run: Callable[..., Outcome]) -> None:

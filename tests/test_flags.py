@@ -98,7 +98,9 @@ def test_help_names_every_flag(flag: str, capsys: pytest.CaptureFixture[str]) ->
         parse(flag)
     assert exit_.value.code == 0
     said = capsys.readouterr().out
-    names = ("config.file", "config.check", "once", "demo", "web.listen-address", "web.telemetry-path")
-    names += ("web.config.file", "web.max-requests", "web.enable-lifecycle", "no-web.status-page")
-    names += ("log.level", "log.format", "version", "help")
+    names = [
+        *("config.file", "config.check", "once", "demo", "web.listen-address", "web.telemetry-path"),
+        *("web.config.file", "web.max-requests", "web.enable-lifecycle", "no-web.status-page"),
+        *("log.level", "log.format", "version", "help"),
+    ]
     assert all(f"--{name}" in said for name in names)
