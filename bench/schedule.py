@@ -10,7 +10,9 @@ class Schedule:
     """The polls of one portal that only the exporter has asked yet. Times are monotonic seconds."""
 
     def __init__(self, portals: programs.Portals, interval: float) -> None:
-        self._first = portals.arrivals()[0][0]
+        while not (arrivals := portals.arrivals()):
+            time.sleep(0.01)
+        self._first = arrivals[0][0]
         self._interval = interval
 
     def sleep_until_after_next(self, seconds: float) -> None:

@@ -4,12 +4,14 @@ import contextlib
 import logging
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import urllib3
@@ -24,6 +26,7 @@ from docspace_exporter.config import (
     ConfigError,
     KeyUnreadableError,
     Portal,
+    TlsConfig,
     load_environment,
     load_file,
 )
@@ -59,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except server.ListenError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        return 130
+        return 0
 
 
 def _fail(*messages: str) -> int:
@@ -69,10 +72,10 @@ def _fail(*messages: str) -> int:
 
 
 def _run(given: Flags, exporter: ExporterState, load: Callable[[], Config]) -> int:
+    if given.check:
+        return _check(load, given.web_config_file)
     config = load()
     web_config = WatchedWebConfig(given.web_config_file) if given.web_config_file else None
-    if given.check:
-        return _check(config)
     if given.once:
         return _once(config, msgspec.structs.replace(exporter, reload_success_time=time.time()))
     listener = server.listen(given.listen_address)
@@ -127,27 +130,45 @@ def _configuration(given: Flags) -> Iterator[Callable[[], Config]]:
         )
 
 
-def _check(config: Config) -> int:
-    """Say what is wrong with the files that a good configuration names."""
-    mistakes = []
-    for place, portal in zip(config.places, config.portals, strict=True):
-        try:
-            portal.read_key()
-        except KeyUnreadableError as error:
-            mistakes.append(f"{field_path(place, 'api_key_file')}: {error}")
-        try:
-            transport.tls_context(portal.tls_config)
-        except transport.TlsFilesError as error:
-            mistakes.append(f"{field_path(place, 'tls_config')}: {error}")
+def _check(load: Callable[[], Config], web_config_file: Path | None) -> int:
+    """Say what is wrong with both configurations, and with the files that they name."""
+    mistakes: list[str] = []
+    portals = 0
+    try:
+        config = load()
+        portals = len(config.portals)
+        mistakes += _unusable_files(config)
+    except ConfigError as error:
+        mistakes += error.mistakes
+    try:
+        if web_config_file:
+            WatchedWebConfig(web_config_file)
+    except ConfigError as error:
+        mistakes += error.mistakes
     if mistakes:
         return _fail(*mistakes)
-    portals = len(config.portals)
     sys.stdout.write(f"The configuration is good: {portals} portal{'' if portals == 1 else 's'}\n")
     return 0
 
 
+def _unusable_files(config: Config) -> Iterator[str]:
+    for place, portal in zip(config.places, config.portals, strict=True):
+        try:
+            portal.read_key()
+        except KeyUnreadableError as error:
+            yield f"{field_path(place, 'api_key_file')}: {error}"
+        try:
+            transport.tls_context(portal.tls_config)
+        except transport.TlsFilesError as error:
+            is_own = portal.tls_config != TlsConfig()
+            yield f"{field_path(place, 'tls_config') if is_own else 'the environment'}: {error}"
+
+
 def _once(config: Config, exporter: ExporterState) -> int:
-    """Poll every portal once and print the docspace series."""
+    """Poll every portal once and print the docspace series; a signal ends that without a word."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # A poll may hang, and in a container nothing else ends the first process.
+        signal.signal(number, lambda *_: os._exit(1))
     with ThreadPoolExecutor(max_workers=min(32, len(config.portals))) as workers:
         states = list(workers.map(poller.poll, map(poller.PortalState, config.portals)))
     sys.stdout.buffer.write(generate_latest(DocSpaceCollector(exporter, states, config.label_names)))

@@ -114,7 +114,7 @@ def load_file(path: Path) -> Config:
     mistakes += _repeated_names(portals)
     if mistakes:
         raise ConfigError(*(f"{path}: {mistake}" for mistake in mistakes))
-    return Config(portals, places)
+    return Config(portals, tuple(f"{path}: {place}" for place in places))
 
 
 def load_environment(environment: Mapping[str, str]) -> Config:

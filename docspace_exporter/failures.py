@@ -60,7 +60,7 @@ _STATUSES = {
     402: (Reason.PAYMENT_REQUIRED, "the portal is not paid for: renew its subscription"),
     403: (
         Reason.FORBIDDEN,
-        "the key may not list keys: give it the scope *:read at {page}, and no guest's key",
+        "the key may not list keys: give it the scope *:read at {page}; a guest's key never may",
     ),
     404: (Reason.NOT_FOUND, "there is no such portal, or it is suspended: check url"),
     429: (

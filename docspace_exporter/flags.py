@@ -41,9 +41,9 @@ def parse(arguments: Sequence[str] | None, version: str) -> Flags:
     given = parser.parse_args(arguments)
     path = given.web_telemetry_path
     if not re.fullmatch(r"/[\w.~/-]*", path) or path.startswith("/-/"):
-        parser.error(f"argument --web.telemetry-path: {path!r} is no path that can be served")
+        parser.error(f"argument --web.telemetry-path: {path!r} must begin with / and not with /-/")
     if given.web_max_requests < 0:
-        parser.error("argument --web.max-requests: is a number of scrapes, 0 for no limit")
+        parser.error("argument --web.max-requests: must be a number of scrapes, 0 for no limit")
     if given.demo and given.config_file:
         parser.error("argument --demo: takes no --config.file")
     return Flags(
@@ -72,7 +72,11 @@ def _parser(version: str) -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add(
-        "--config.file", dest="config_file", type=Path, metavar="FILE", help="the configuration (config.yaml)"
+        "--config.file",
+        dest="config_file",
+        type=Path,
+        metavar="FILE",
+        help="the configuration (default: config.yaml)",
     )
     add(
         "--config.check",
@@ -80,15 +84,25 @@ def _parser(version: str) -> argparse.ArgumentParser:
         action="store_true",
         help="say what is wrong with the configuration and exit",
     )
-    add("--once", action="store_true", help="poll every portal once, print the series and exit")
+    add(
+        "--once",
+        action="store_true",
+        help="poll every portal once, print the series and exit, 1 when a poll failed",
+    )
     add("--demo", action="store_true", help="export a DocSpace portal of our own; needs no configuration")
-    add("--web.listen-address", dest="web_listen_address", default=":9764", metavar="ADDRESS", help="(:9764)")
+    add(
+        "--web.listen-address",
+        dest="web_listen_address",
+        default=":9764",
+        metavar="ADDRESS",
+        help="address to listen on (default: :9764)",
+    )
     add(
         "--web.telemetry-path",
         dest="web_telemetry_path",
         default="/metrics",
         metavar="PATH",
-        help="(/metrics)",
+        help="path of the metrics (default: /metrics)",
     )
     add(
         "--web.config.file",
@@ -103,7 +117,7 @@ def _parser(version: str) -> argparse.ArgumentParser:
         type=int,
         default=40,
         metavar="N",
-        help="scrapes worked on at once; one more gets 503; 0 for no limit (40)",
+        help="scrapes worked on at once; one more gets 503; 0 for no limit (default: 40)",
     )
     add(
         "--web.enable-lifecycle",
@@ -117,7 +131,19 @@ def _parser(version: str) -> argparse.ArgumentParser:
         action="store_false",
         help="serve only a link to the metrics at /",
     )
-    add("--log.level", dest="log_level", choices=logs.LEVELS, default="info", help="(info)")
-    add("--log.format", dest="log_format", choices=logs.FORMATS, default="logfmt", help="(logfmt)")
-    add("--version", action="version", version=version)
+    add(
+        "--log.level",
+        dest="log_level",
+        choices=logs.LEVELS,
+        default="info",
+        help="least level of what is logged (default: info)",
+    )
+    add(
+        "--log.format",
+        dest="log_format",
+        choices=logs.FORMATS,
+        default="logfmt",
+        help="format of log lines (default: logfmt)",
+    )
+    add("--version", action="version", version=version, help="print the version and exit")
     return parser

@@ -79,11 +79,10 @@ def _log(before: PortalState, failure: PollError | None, answer: Answer | None) 
         logger.log(
             level, "Poll failed: %s", failure.message, extra={**portal, "reason": failure.reason.value}
         )
-    elif before.failure:
-        logger.info("Poll succeeded again", extra=portal)
-    if answer and not failure:
+    elif answer:
+        level = logging.INFO if before.failure else logging.DEBUG
         counts = {"keys": len(answer.keys), "malformed": answer.malformed}
-        logger.debug("Polled", extra={**portal, **counts})
+        logger.log(level, "Poll succeeded", extra={**portal, **counts})
 
 
 def next_due(due: float, now: float, interval: float, retry_after: float | None) -> float:
@@ -154,6 +153,9 @@ class _Worker(threading.Thread):
             if self._stopped.is_set():
                 return
             self.state = state
+            if state.polls == 1 and state.answer:
+                counts = {"portal": state.portal.name, "keys": len(state.answer.keys)}
+                logger.info("First poll succeeded", extra=counts)
             self._on_poll(state)
             self.told = True
             retry_after = state.failure.retry_after if state.failure else None

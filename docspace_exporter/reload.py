@@ -29,12 +29,12 @@ class Reloader:
 
     def apply(self, config: Config) -> None:
         """Poll and expose the portals of a configuration. Those that did not change keep what is known."""
+        logger.info("Configuration loaded", extra={"portals": len(config.portals)})
         self._poller.watch(config.portals)
         self._exporter = msgspec.structs.replace(
             self._exporter, reload_successful=True, reload_success_time=time.time()
         )
         self._exposition.show(self._exporter, lambda: self._poller.states, config.label_names)
-        logger.info("Configuration loaded", extra={"portals": len(config.portals)})
 
     def reload(self) -> Sequence[str]:
         """Load the configuration anew and apply it; returns its mistakes, and then leaves all as it was."""

@@ -26,9 +26,10 @@ ROW_LIMIT = 500
 
 _FOLDER = Path(__file__).parent
 STATIC_FILES = {
-    "/-/static/status.css": _FOLDER / "static" / "status.css",
-    "/-/static/status.js": _FOLDER / "static" / "status.js",
+    "/-/static/status.css": ((_FOLDER / "static" / "status.css").read_bytes(), "text/css"),
+    "/-/static/status.js": ((_FOLDER / "static" / "status.js").read_bytes(), "text/javascript"),
 }
+"""Content and media type of what the page uses, by path."""
 
 _DAY = 86_400
 _UNITS = (

@@ -11,7 +11,7 @@ import msgspec
 from prometheus_client.exposition import gzip_accepted
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -132,9 +132,8 @@ class Endpoints:
         )
 
     async def _static(self, request: Request) -> Response:
-        return FileResponse(
-            status_page.STATIC_FILES[request.url.path], headers={"Cache-Control": "max-age=3600"}
-        )
+        content, kind = status_page.STATIC_FILES[request.url.path]
+        return Response(content, media_type=kind, headers={"Cache-Control": "max-age=3600"})
 
     async def _healthy(self, _: Request) -> Response:
         return PlainTextResponse("DocSpace exporter is healthy.\n")

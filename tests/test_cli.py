@@ -108,6 +108,20 @@ def test_three_mistakes_are_told_with_their_paths(run: Callable[..., Outcome]) -
     ]
 
 
+def test_mistakes_of_both_configurations_are_told_in_one_run(
+    run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    main, web = tmp_path / "c.yaml", tmp_path / "web.yml"
+    main.write_text("portals: []")
+    web.write_text("basic_auth_users: {ann: plain}")
+    done = run("--config.check", f"--config.file={main}", f"--web.config.file={web}")
+    assert (done.code, done.output) == (1, "")
+    assert [line.split(": ")[1:3] for line in done.errors] == [
+        [str(main), "portals"],
+        [str(web), "basic_auth_users.ann"],
+    ]
+
+
 def test_files_that_cannot_be_used_are_mistakes_of_the_check(
     run: Callable[..., Outcome], tmp_path: Path
 ) -> None:

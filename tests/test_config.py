@@ -109,7 +109,7 @@ def test_every_field_is_read(path: Path) -> None:
         ),
     )
     assert config.label_names == ("env", "team")
-    assert config.places == ("portals[0].", "portals[1].")
+    assert config.places == (f"{path}: portals[0].", f"{path}: portals[1].")
 
 
 def test_what_is_not_given_has_its_default(path: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_redirect_to_no_plain_origin_is_not_quoted(location: str) -> None:
     [
         (401, "the portal refused the key: it is wrong, disabled or expired; make one at {page}"),
         (402, "renew its subscription"),
-        (403, "give it the scope *:read at {page}, and no guest's key"),
+        (403, "give it the scope *:read at {page}; a guest's key never may"),
         (404, "there is no such portal, or it is suspended: check url"),
         (429, "raise poll_interval"),
         (500, "see its own logs"),
@@ -139,7 +139,7 @@ def test_a_key_that_cannot_be_read_is_told_without_asking(tmp_path: Path) -> Non
     with FaultyPortal(answer()) as portal:
         failure = failure_at(portal_at(portal.url, api_key=None, api_key_file=tmp_path / "key"))
     assert failure.reason is Reason.CREDENTIALS
-    assert failure.message == f"cannot read {tmp_path / 'key'}: No such file or directory"
+    assert failure.message == f"api_key_file: cannot read {tmp_path / 'key'}: No such file or directory"
     assert portal.heads == []
 
 

@@ -164,13 +164,13 @@ def test_a_failure_is_logged_once_and_so_is_the_recovery(caplog: pytest.LogCaptu
     told = [
         (log.levelname, log.getMessage()[:17], getattr(log, "reason", ""))
         for log in caplog.records
-        if "Polled" not in log.getMessage()
+        if (log.levelname, log.getMessage()) != ("DEBUG", "Poll succeeded")
     ]
     assert told == [
         ("WARNING", "Poll failed: stat", "server_error"),
         ("DEBUG", "Poll failed: stat", "server_error"),
         ("WARNING", "Poll failed: stat", "unauthorized"),
-        ("INFO", "Poll succeeded ag", ""),
+        ("INFO", "Poll succeeded", ""),
         ("WARNING", "Poll failed: stat", "server_error"),
     ]
     assert {getattr(log, "portal", "") for log in caplog.records} == {"acme"}
@@ -182,8 +182,20 @@ def test_a_good_poll_is_logged_for_debugging(caplog: pytest.LogCaptureFixture) -
     with FaultyPortal(answer(body=envelope([record(), {}]))) as portal:
         poller.poll(PortalState(portal_at(portal.url)))
     (log,) = caplog.records
-    assert (log.levelname, log.getMessage()) == ("DEBUG", "Polled")
+    assert (log.levelname, log.getMessage()) == ("DEBUG", "Poll succeeded")
     assert vars(log).items() >= {"portal": "acme", "keys": 1, "malformed": 1}.items()
+
+
+def test_the_first_good_poll_of_a_portal_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "docspace_exporter")
+    with (
+        FaultyPortal(answer(body=envelope([record()]))) as portal,
+        polling(portal_at(portal.url, poll_interval=0.01)) as running,
+    ):
+        wait_for(lambda: running.states[0].polls > 2, "three polls")
+    (log,) = caplog.records
+    assert log.getMessage() == "First poll succeeded"
+    assert vars(log).items() >= {"portal": "acme", "keys": 1}.items()
 
 
 def test_portals_are_ready_when_each_has_been_polled_whatever_came_of_it() -> None:
