@@ -153,10 +153,18 @@ class _Worker(threading.Thread):
             if self._stopped.is_set():
                 return
             self.state = state
-            if state.polls == 1 and state.answer:
-                counts = {"portal": state.portal.name, "keys": len(state.answer.keys)}
-                logger.info("First poll succeeded", extra=counts)
-            self._on_poll(state)
-            self.told = True
+            self._tell(state)
             retry_after = state.failure.retry_after if state.failure else None
             self._due = next_due(self._due, time.monotonic(), state.portal.poll_interval, retry_after)
+
+    def _tell(self, state: PortalState) -> None:
+        portal = {"portal": state.portal.name}
+        if state.polls == 1 and state.answer:
+            logger.info("First poll succeeded", extra={**portal, "keys": len(state.answer.keys)})
+        try:
+            self._on_poll(state)
+        except Exception as error:
+            # The polls must go on; the error's text may quote anything.
+            fault = {**portal, "error": type(error).__name__}
+            logger.log(logging.ERROR, "A poll's keys cannot be exposed: please report this", extra=fault)
+        self.told = True

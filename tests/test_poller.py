@@ -198,6 +198,20 @@ def test_the_first_good_poll_of_a_portal_is_told(caplog: pytest.LogCaptureFixtur
     assert vars(log).items() >= {"portal": "acme", "keys": 1}.items()
 
 
+def test_polls_go_on_when_what_they_brought_cannot_be_exposed(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(state: PortalState) -> None:
+        raise ValueError(SECRET)
+
+    with FaultyPortal(answer()) as portal:
+        running = Poller(fail)
+        running.watch([portal_at(portal.url, poll_interval=0.01)])
+        wait_for(lambda: running.states[0].polls > 2, "three polls")
+        running.stop()
+    assert running.ready
+    assert "cannot be exposed" in caplog.text
+    assert SECRET not in caplog.text
+
+
 def test_portals_are_ready_when_each_has_been_polled_whatever_came_of_it() -> None:
     with FaultyPortal(answer(500)) as failing, FaultyPortal(hang) as slow:
         hung = portal_at(slow.url, name="hung", poll_timeout=1.0)
