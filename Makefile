@@ -55,7 +55,7 @@ clean:
 # Slow clients, a soak and 20,000 generated answers; prints the figures.
 stress: $(READY) tools
 	$(BIN)/python -m pytest tests/stress -s
-	$(BIN)/python -m pytest tests/test_properties.py --hypothesis-profile=stress -s
+	$(BIN)/python -m pytest tests/test_properties.py --hypothesis-profile=stress -s -v
 
 # Bench
 .PHONY: bench bench-tools
