@@ -17,9 +17,12 @@ def _own_logging() -> Iterator[None]:
     """Give the other tests their logging back."""
     root, ours, urllib3 = (logging.getLogger(name) for name in ("", "docspace_exporter", "urllib3"))
     handlers, levels = root.handlers[:], [logger.level for logger in (root, ours, urllib3)]
+    names = {number: logging.getLevelName(number) for number in logs.LEVELS.values()}
     yield
     logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
+    for number, name in names.items():
+        logging.addLevelName(number, name)
     for logger, level in zip((root, ours, urllib3), levels, strict=True):
         logger.setLevel(level)
 

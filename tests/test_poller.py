@@ -162,16 +162,16 @@ def test_a_failure_is_logged_once_and_so_is_the_recovery(caplog: pytest.LogCaptu
             portal.behave = behave
             state = poller.poll(state)
     told = [
-        (log.levelname, log.getMessage()[:17], getattr(log, "reason", ""))
+        (log.levelno, log.getMessage()[:17], getattr(log, "reason", ""))
         for log in caplog.records
-        if (log.levelname, log.getMessage()) != ("DEBUG", "Poll succeeded")
+        if (log.levelno, log.getMessage()) != (logging.DEBUG, "Poll succeeded")
     ]
     assert told == [
-        ("WARNING", "Poll failed: stat", "server_error"),
-        ("DEBUG", "Poll failed: stat", "server_error"),
-        ("WARNING", "Poll failed: stat", "unauthorized"),
-        ("INFO", "Poll succeeded", ""),
-        ("WARNING", "Poll failed: stat", "server_error"),
+        (logging.WARNING, "Poll failed: stat", "server_error"),
+        (logging.DEBUG, "Poll failed: stat", "server_error"),
+        (logging.WARNING, "Poll failed: stat", "unauthorized"),
+        (logging.INFO, "Poll succeeded", ""),
+        (logging.WARNING, "Poll failed: stat", "server_error"),
     ]
     assert {getattr(log, "portal", "") for log in caplog.records} == {"acme"}
     assert SECRET not in caplog.text
@@ -182,7 +182,7 @@ def test_a_good_poll_is_logged_for_debugging(caplog: pytest.LogCaptureFixture) -
     with FaultyPortal(answer(body=envelope([record(), {}]))) as portal:
         poller.poll(PortalState(portal_at(portal.url)))
     (log,) = caplog.records
-    assert (log.levelname, log.getMessage()) == ("DEBUG", "Poll succeeded")
+    assert (log.levelno, log.getMessage()) == (logging.DEBUG, "Poll succeeded")
     assert vars(log).items() >= {"portal": "acme", "keys": 1, "malformed": 1}.items()
 
 
