@@ -207,8 +207,8 @@ def test_every_host_is_held_to_the_deadline(host: str, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("status", "reason"), [(200, Reason.TOO_LARGE), (302, Reason.REDIRECT), (500, Reason.SERVER_ERROR)]
 )
-def test_a_bomb_of_512_mib_costs_little_memory(status: int, reason: Reason, tmp_path: Path) -> None:
-    with FaultyPortal(answer(status, bomb(512), Content_Encoding="gzip", Location="/")) as portal:
+def test_a_bomb_of_256_mib_costs_little_memory(status: int, reason: Reason, tmp_path: Path) -> None:
+    with FaultyPortal(answer(status, bomb(256), Content_Encoding="gzip", Location="/")) as portal:
         environment = {"DOCSPACE_URL": portal.url, "DOCSPACE_API_KEY": SECRET}
         with processes.exporter(tmp_path, environment=environment) as exporter:
             processes.wait_for(lambda: f"reason={reason}" in exporter.log, "the failure in the log")
