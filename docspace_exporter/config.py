@@ -199,7 +199,7 @@ def _read_url(section: Section) -> str:
 
 def _read_key(section: Section, folder: Path) -> tuple[str | None, Path | None]:
     api_key = section.read("api_key", str)
-    api_key_file = section.read("api_key_file", str)
+    api_key_file = section.file_name("api_key_file")
     if api_key and api_key_file:
         section.mistake(
             "api_key", f"and {field_path(section.place, 'api_key_file')} are both given: keep one"
@@ -251,7 +251,7 @@ def _read_proxy(section: Section) -> str | None:
 
 def _read_tls(section: Section, folder: Path) -> TlsConfig:
     tls = section.subsection("tls_config", _TLS_FIELDS)
-    files = {field: tls.read(field, str) for field in _TLS_FIELDS[:3]}
+    files = {field: tls.file_name(field) for field in _TLS_FIELDS[:3]}
     if bool(files["cert_file"]) != bool(files["key_file"]):
         missing = "key_file" if files["cert_file"] else "cert_file"
         tls.mistake(missing, "is missing: cert_file and key_file go together")

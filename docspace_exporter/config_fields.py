@@ -18,6 +18,8 @@ _DURATION = re.compile(
 )
 _UNIT_SECONDS = (31_536_000, 604_800, 86_400, 3600, 60, 1, 0.001)
 _LONGEST_DURATION = 31_536_000
+_LONGEST_NAME = 40
+_SECRET = re.compile(r"^sk-\w{32}|-----BEGIN|\n")
 _KIND_NAMES = {str: "string", bool: "boolean: write true or false", list: "list", dict: "mapping"}
 
 
@@ -41,7 +43,7 @@ class Section:
             return
         for field, given in value.items():
             if field not in fields:
-                self.mistake(str(field), yaml_file.unknown_field(str(field), fields))
+                self.mistake(_shown(str(field)), yaml_file.unknown_field(str(field), fields))
             elif given is not None:
                 self._values[field] = given
 
@@ -64,6 +66,14 @@ class Section:
         self.mistake(field, f"is not a {_KIND_NAMES[kind]}{hint}")
         return None
 
+    def file_name(self, field: str) -> str | None:
+        """Return the field's file; None where it is not given or, a mistake, where it is a secret itself."""
+        name = self.read(field, str)
+        if name and _SECRET.search(name):
+            self.mistake(field, "is no name of a file but what belongs into one: put it there")
+            return None
+        return name
+
     def duration(self, field: str) -> float | None:
         """Return seconds of a duration as Prometheus writes it; None where not given or, a mistake, none."""
         value = self._values.get(field)
@@ -82,6 +92,12 @@ class Section:
     def subsection(self, field: str, fields: Collection[str]) -> "Section":
         """Return the mapping in a field, empty where it is not given."""
         return Section(self.read(field, dict) or {}, f"{self.place}{field}.", fields, self._mistakes)
+
+
+def _shown(name: str) -> str:
+    """Return an unknown field's name, cut off where a secret may begin: `{api_key:sk-…}` lacks a space."""
+    shown = re.split(":|sk-", name)[0][:_LONGEST_NAME]
+    return shown if shown == name else f"{shown}…"
 
 
 def split_url(text: str) -> SplitResult | None:

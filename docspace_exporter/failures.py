@@ -105,7 +105,8 @@ def refusal(response: requests.Response, portal_url: str) -> PollError:
 def _destination(response: requests.Response) -> str:
     """Return where a redirect leads, when that is a plain origin: the portal chooses this text."""
     parts = split_url(response.headers.get("Location", ""))
-    if parts is None or not _ORIGIN.fullmatch(parts.netloc):
+    key = response.request.headers.get("Authorization", "").rpartition(" ")[2]
+    if parts is None or not _ORIGIN.fullmatch(parts.netloc) or key.lower() in parts.netloc.lower():
         return ""
     return f" to {parts.scheme}://{parts.netloc}: set url to that if it is yours"
 

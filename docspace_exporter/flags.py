@@ -38,7 +38,9 @@ class _Parser(argparse.ArgumentParser):
 def parse(arguments: Sequence[str] | None, version: str) -> Flags:
     """Return the flags; raises SystemExit, 2 for wrong ones."""
     parser = _parser(version)
-    given = parser.parse_args(arguments)
+    given, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.error(_refusal(unknown[0]))
     path = given.web_telemetry_path
     if not re.fullmatch(r"/[\w.~/-]*", path) or path.startswith("/-/"):
         parser.error(f"argument --web.telemetry-path: {path!r} must begin with / and not with /-/")
@@ -62,6 +64,12 @@ def parse(arguments: Sequence[str] | None, version: str) -> Flags:
         log_level=given.log_level,
         log_format=given.log_format,
     )
+
+
+def _refusal(argument: str) -> str:
+    """Return what to say of an unknown argument; what may be a secret of it is left out."""
+    name = argument.partition("=")[0]
+    return f"unknown flag {name}" if name.startswith("-") else "takes no arguments but flags"
 
 
 def _parser(version: str) -> argparse.ArgumentParser:

@@ -38,7 +38,7 @@ def _nameless_file() -> IO[bytes]:
 
 def read(section: Section, folder: Path, name: str) -> Pem | None:
     """Return what the field `name_file` or else `name` gives; None where neither gives any."""
-    inline, file = section.read(name, str), section.read(f"{name}_file", str)
+    inline, file = section.read(name, str), section.file_name(f"{name}_file")
     if inline and file:
         section.mistake(name, f"and {name}_file are both given: keep one")
     if not file:

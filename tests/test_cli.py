@@ -73,9 +73,7 @@ def test_the_version_is_printed(run: Callable[..., Outcome]) -> None:
 def test_wrong_flags_are_told_in_a_line(run: Callable[..., Outcome]) -> None:
     done = run("--nonsense")
     assert (done.code, done.output) == (2, "")
-    assert done.errors == [
-        "docspace-exporter: unrecognized arguments: --nonsense: see docspace-exporter --help"
-    ]
+    assert done.errors == ["docspace-exporter: unknown flag --nonsense: see docspace-exporter --help"]
 
 
 def test_without_a_configuration_the_program_says_what_to_do(run: Callable[..., Outcome]) -> None:
