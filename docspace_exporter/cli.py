@@ -42,7 +42,7 @@ from docspace_exporter.web_middleware import BasicAuth, ResponseHeaders
 logger = logging.getLogger(__name__)
 
 SWITCH_INTERVAL = 0.0005
-"""Seconds after which a poll that works gives way: a scrape has a hundred turns to wait for (bench/results.md)."""
+"""Seconds after which a poll gives way: a scrape waits for a hundred turns (bench/results.md)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
