@@ -31,7 +31,8 @@ class InvalidAnswerError(Exception):
     """The answer as a whole cannot be read; its text says why and quotes nothing of it."""
 
 
-class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+# gc=False, here and below: what JSON holds has no cycles, and tracing 10,000 keys would hold scrapes up.
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One API key. Times are Unix seconds; None is what the portal does not tell."""
 
     id: str
@@ -72,12 +73,12 @@ class _UtcTime(msgspec.Struct, rename="camel"):
 _Date = str | _UtcTime | None
 
 
-class _Creator(msgspec.Struct, rename="camel"):
+class _Creator(msgspec.Struct, rename="camel", gc=False):
     id: Any = None
     display_name: str | None = None
 
 
-class _Record(msgspec.Struct, rename="camel"):
+class _Record(msgspec.Struct, rename="camel", gc=False):
     """One record as on the wire. DocSpace server 3.7 leaves null fields out."""
 
     id: str | None = None
