@@ -151,8 +151,7 @@ def _check(load: Callable[[], Config], web_config_file: Path | None) -> int:
         mistakes += error.mistakes
     if mistakes:
         return _fail(*mistakes)
-    sys.stdout.write(f"The configuration is good: {portals} portal{'' if portals == 1 else 's'}\n")
-    return 0
+    return _print(f"The configuration is good: {portals} portal{'' if portals == 1 else 's'}\n".encode())
 
 
 def _unusable_files(config: Config) -> Iterator[str]:
@@ -175,9 +174,18 @@ def _once(config: Config, exporter: ExporterState) -> int:
         signal.signal(number, lambda *_: os._exit(1))
     with ThreadPoolExecutor(max_workers=min(32, len(config.portals))) as workers:
         states = list(workers.map(poller.poll, map(poller.PortalState, config.portals)))
-    sys.stdout.buffer.write(generate_latest(DocSpaceCollector(exporter, states, config.label_names)))
-    sys.stdout.flush()
-    return 0 if all(state.up for state in states) else 1
+    printed = _print(generate_latest(DocSpaceCollector(exporter, states, config.label_names)))
+    return printed if all(state.up for state in states) else 1
+
+
+def _print(text: bytes) -> int:
+    """Write to stdout; returns the exit code."""
+    try:
+        with open(sys.stdout.fileno(), "wb", closefd=False) as output:
+            output.write(text)
+    except OSError as error:
+        return _fail(f"cannot write to stdout: {error.strerror}")
+    return 0
 
 
 def _process_metrics() -> CollectorRegistry:

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import msgspec
 
-from docspace_exporter import logs, web
+from docspace_exporter import logs, server, web
 
 DEFAULT_CONFIG_FILE = Path("config.yaml")
 
@@ -46,6 +46,10 @@ def parse(arguments: Sequence[str] | None, version: str) -> Flags:
         parser.error(f"argument --web.telemetry-path: {path!r} must begin with / and not with /-/")
     if given.web_max_requests < 0:
         parser.error("argument --web.max-requests: must be a number of scrapes, 0 for no limit")
+    try:
+        server.split_address(given.web_listen_address)
+    except server.ListenError as error:
+        parser.error(f"argument --web.listen-address: {error}")
     if given.demo and given.config_file:
         parser.error("argument --demo: takes no --config.file")
     return Flags(

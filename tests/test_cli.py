@@ -193,6 +193,26 @@ def test_once_exits_1_when_a_poll_failed_and_prints_all(run: Callable[..., Outco
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["ts"])
 
 
+def test_an_address_that_is_none_is_a_wrong_flag(run: Callable[..., Outcome]) -> None:
+    done = run("--demo", "--web.listen-address=nonsense")
+    assert (done.code, done.output, len(done.errors)) == (2, "", 1)
+    assert "write host:port, :port or [v6]:port" in done.errors[0]
+
+
+@pytest.mark.parametrize("flag", ["--once", "--config.check"])
+def test_output_that_cannot_be_written_is_told_in_a_line(flag: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [*EXPORTER, "--demo", flag]
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert (
+        done.stderr.splitlines()[-1] == "docspace-exporter: cannot write to stdout: No space left on device"
+    )
+    assert "Traceback" not in done.stderr
+
+
 def test_a_port_that_is_taken_is_told_in_a_line(run: Callable[..., Outcome], tmp_path: Path) -> None:
     write_config(tmp_path, "https://acme.example")
     with socket.create_server(("127.0.0.1", 0)) as taken:
