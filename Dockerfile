@@ -1,5 +1,5 @@
 # Both stages stand on one base: an image with Python 3.11 or later and its venv module.
-ARG BASE=docker.io/library/python:3.13-slim
+ARG BASE=python:3.13-slim
 
 FROM ${BASE} AS build
 ARG UV_VERSION=0.13.9
