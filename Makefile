@@ -6,8 +6,15 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 # What the tests run beside Python: program names, and Debian's packages that hold them.
-TOOLS := promtool prometheus prometheus-alertmanager amtool victoria-metrics curl
-PACKAGES := prometheus prometheus-alertmanager victoria-metrics curl ca-certificates
+TOOLS := promtool prometheus prometheus-alertmanager amtool victoria-metrics curl nginx
+PACKAGES := prometheus prometheus-alertmanager victoria-metrics curl nginx-light ca-certificates
+
+# Debian keeps nginx and its like where only root's PATH leads.
+find = PATH="$$PATH:/usr/sbin" command -v $(1) >/dev/null
+install = { $(SUDO) apt-get update --quiet --quiet && \
+  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet --no-install-recommends $(1); }
+# need PROGRAM,PACKAGE: has Debian's package installed where the program is missing.
+need = $(call find,$(1)) || $(call install,$(2))
 
 .PHONY: demo test lint format tools lock clean
 
@@ -30,17 +37,14 @@ format: $(READY)
 	$(BIN)/ruff format
 
 tools:
-	@command -v $(TOOLS) >/dev/null && test "$$(command -v $(TOOLS) | wc -l)" = $(words $(TOOLS)) || { \
-	  $(SUDO) apt-get update --quiet --quiet && \
-	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet --no-install-recommends $(PACKAGES); }
+	@(for tool in $(TOOLS); do $(call find,$$tool) || exit 1; done) || $(call install,$(PACKAGES))
 
 lock: $(READY)
 	$(BIN)/uv lock
 
 $(READY): pyproject.toml uv.lock
-	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  $(SUDO) apt-get update --quiet --quiet && \
-	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet --no-install-recommends python3-venv; }
+	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  $(call install,python3-venv)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check "uv>=0.13,<1"
 	$(BIN)/uv sync --quiet --locked --inexact
@@ -58,15 +62,10 @@ stress: $(READY) tools
 	$(BIN)/python -m pytest tests/test_properties.py --hypothesis-profile=stress -s -v
 
 # Bench
-.PHONY: bench bench-tools
+.PHONY: bench
 
-bench: $(READY) bench-tools
+bench: $(READY) tools
 	$(BIN)/python -m bench
-
-bench-tools:
-	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || { \
-	  $(SUDO) apt-get update --quiet --quiet && \
-	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet --no-install-recommends nginx-light; }
 
 # Ship
 
@@ -77,9 +76,6 @@ COMPOSE_SPEC := .build/bin/compose-spec
 # Helm takes Go 1.24; where the machine has no such Go, PyPI does.
 GO := $(shell go version 2>/dev/null | grep --quiet --extended-regexp 'go1\.(2[4-9]|[3-9])' && command -v go || echo $(BIN)/go)
 SHIP_TEST = PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest --override-ini=pythonpath=tests
-# need PROGRAM,PACKAGE: has Debian's package installed where the program is missing.
-need = command -v $(1) >/dev/null || { $(SUDO) apt-get update --quiet --quiet && \
-  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet --no-install-recommends $(2); }
 
 .DELETE_ON_ERROR:
 .PHONY: chart chart-files chart-golden ship-test package-test chart-test compose-test unit-test image-test

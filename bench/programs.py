@@ -177,7 +177,7 @@ def nginx_path() -> str:
     """Return where nginx is; Debian's place for it is on few people's PATH."""
     path = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
     if path is None:
-        raise FileNotFoundError("nginx is not installed: run `make bench-tools`")
+        raise FileNotFoundError("nginx is not installed: run `make tools`")
     return path
 
 
