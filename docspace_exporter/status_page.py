@@ -131,7 +131,7 @@ def _urgency(key: ApiKey, now: float) -> str:
     left = math.inf if key.expiry is None else key.expiry - now
     if left <= 0:
         return "expired"
-    if not key.active:
+    if key.active is False:
         return "off"
     return "critical" if left < 3 * _DAY else "warning" if left < 14 * _DAY else "good"
 

@@ -83,6 +83,7 @@ def test_the_soonest_to_expire_comes_first_then_the_expired_then_the_rest() -> N
 def test_urgency_is_a_class_of_the_row() -> None:
     keys = [key("a", 2.9), key("b", 13.9), key("c", 15), key("d", 20, active=False), key("e", -1), key("f")]
     assert render(state(*keys)).classes == ["critical", "warning", "good", "off", "expired", "good"]
+    assert render(state(key("unreadable", 2, active=None))).classes == ["critical"]
 
 
 def test_times_are_told_in_words_and_as_dates() -> None:
