@@ -8,7 +8,7 @@ import html
 import json
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Literal
@@ -40,7 +40,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     postfix: str = ""
     owner: str = ""
     permissions: tuple[str, ...] | None = None
-    """Sorted; empty for a key that may do everything its owner may."""
+    """Sorted; empty for a key that may do everything its owner may; None where they cannot be read."""
     created: float | None = None
     expiry: float | None = None
     """Infinite for a key that never expires; None where the portal's value cannot be read."""
@@ -51,7 +51,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def access(self) -> str:
-        """`full` or `scoped`; `unknown` where the portal does not tell the permissions."""
+        """`full` or `scoped`; `unknown` where the permissions cannot be read."""
         if self.permissions is None:
             return "unknown"
         return "scoped" if self.permissions else "full"
@@ -71,6 +71,7 @@ class _UtcTime(msgspec.Struct, rename="camel"):
 
 
 _Date = str | _UtcTime | None
+_Permissions = list[str] | msgspec.UnsetType | None
 
 
 class _Creator(msgspec.Struct, rename="camel", gc=False):
@@ -84,7 +85,7 @@ class _Record(msgspec.Struct, rename="camel", gc=False):
     id: str | None = None
     name: str | None = None
     key_postfix: str | None = None
-    permissions: list[str] | None = None
+    permissions: _Permissions = None
     create_on: _Date = None
     expires_at: _Date = None
     last_used: _Date = None
@@ -113,6 +114,8 @@ _Lineage = tuple[str | None, str]
 
 _ANSWER = msgspec.json.Decoder(_Answer)
 _FIELDS = msgspec.structs.fields(_Record)
+_UNREADABLE: Mapping[Any, Any] = {_Date: "", _Permissions: msgspec.UNSET}
+"""What stands for an unreadable field, by its type, where an absent one has a meaning."""
 
 
 def decode(body: bytes | bytearray) -> KeyList:
@@ -196,8 +199,7 @@ def _read_record(value: Any) -> tuple[_Record, bool]:
             fields[field.name] = msgspec.convert(given, field.type)
         except (msgspec.ValidationError, UnicodeError):  # the latter for lone surrogates in a member's name
             flawed = True
-            if field.type is _Date:
-                fields[field.name] = ""
+            fields[field.name] = _UNREADABLE.get(field.type)
     return _Record(**fields), flawed
 
 
@@ -221,14 +223,25 @@ def _make_key(id_: str, record: _Record, dates: _Dates) -> ApiKey:
         postfix=_clean(record.key_postfix or ""),
         # DocSpace server 3.7: displayName arrives HTML-encoded, name does not.
         owner=_clean(html.unescape(owner or "")),
-        permissions=None
-        if record.permissions is None
-        else tuple(sorted(_UNSAFE.sub("\ufffd", permission) for permission in record.permissions)),
+        permissions=_read_permissions(record.permissions),
         created=dates.created,
         expiry=dates.expiry,
         last_used=dates.last_used,
         active=record.is_active,
     )
+
+
+def _read_permissions(permissions: _Permissions) -> tuple[str, ...] | None:
+    """Return the permissions as ApiKey has them.
+
+    DocSpace server 3.7: a key is unrestricted when they are empty, hold `*`, or are left out, as they are for
+    one that was changed to `*`.
+    """
+    if permissions is msgspec.UNSET:
+        return None
+    if not permissions or "*" in permissions:
+        return ()
+    return tuple(sorted(_UNSAFE.sub("\ufffd", permission) for permission in permissions))
 
 
 def _timestamp(date: _Date) -> float | Literal[_Unreadable.DATE] | None:

@@ -52,8 +52,8 @@ def test_a_portal_without_keys_has_none() -> None:
     assert decode() == KeyList((), 0)
 
 
-def test_what_a_portal_leaves_out_is_not_known() -> None:
-    assert decode({"id": "1"}) == KeyList((ApiKey(id="1", expiry=NEVER),), 0)
+def test_a_key_of_which_only_the_id_is_told_has_neither_expiry_nor_restrictions() -> None:
+    assert decode({"id": "1"}) == KeyList((ApiKey(id="1", permissions=(), expiry=NEVER),), 0)
 
 
 @pytest.mark.parametrize("field", [field for field in RECORD if field != "id"])
@@ -292,7 +292,15 @@ def test_an_answer_of_more_records_than_a_portal_can_have_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("permissions", "access"),
-    [([], "full"), (["files:read"], "scoped"), (ABSENT, "unknown"), ("x", "unknown")],
+    [
+        ([], "full"),
+        (["*"], "full"),
+        (["files:read", "*"], "full"),
+        (None, "full"),
+        (ABSENT, "full"),
+        (["*:read"], "scoped"),
+        ("x", "unknown"),
+    ],
 )
 def test_access_is_full_without_permissions(permissions: Any, access: str) -> None:
     assert decode(record(permissions=permissions)).keys[0].access == access
