@@ -2,7 +2,12 @@
 
 import sys
 
-from docspace_exporter.cli import main
+from docspace_exporter.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except ModuleNotFoundError as missing:
+        sys.exit(
+            f"docspace-exporter: Python has no module {missing.name}: run `make demo`, or install the package"
+        )

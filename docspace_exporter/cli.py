@@ -5,6 +5,8 @@ import logging
 import os
 import platform
 import signal
+import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -65,8 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(*error.mistakes)
     except server.ListenError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
-        return 0
 
 
 def _fail(*messages: str) -> int:
@@ -88,9 +88,15 @@ def _run(given: Flags, exporter: ExporterState, load: Callable[[], Config]) -> i
     reloader = Reloader(load, exporter, polls, exposition)
     endpoints = Endpoints(given.web, polls, exposition, reloader.reload)
     reloader.apply(config)
-    logger.info("Listening", extra={"address": server.address_of(listener), "version": exporter.version})
     app = _around(endpoints.app(), web_config)
-    server.serve(app, listener, web_config.server_context() if web_config else None, reloader.reload)
+    tls = web_config.server_context() if web_config else None
+
+    def on_ready() -> None:
+        logger.info("Listening", extra={"address": server.address_of(listener), "version": exporter.version})
+        if given.demo:
+            _tell_where_to_look(listener, tls)
+
+    server.serve(app, listener, tls, on_ready, reloader.reload)
     polls.stop()
     return 0
 
@@ -138,12 +144,15 @@ def _check(load: Callable[[], Config], web_config_file: Path | None) -> int:
     """Say what is wrong with both configurations, and with the files that they name."""
     mistakes: list[str] = []
     portals = 0
+    config: Config | None
     try:
         config = load()
-        portals = len(config.portals)
-        mistakes += _unusable_files(config)
     except ConfigError as error:
         mistakes += error.mistakes
+        config = error.readable
+    if config:
+        portals = len(config.portals)
+        mistakes += _unusable_files(config)
     try:
         if web_config_file:
             WatchedWebConfig(web_config_file)
@@ -157,7 +166,8 @@ def _check(load: Callable[[], Config], web_config_file: Path | None) -> int:
 def _unusable_files(config: Config) -> Iterator[str]:
     for place, portal in zip(config.places, config.portals, strict=True):
         try:
-            portal.read_key()
+            if portal.api_key_file:
+                portal.read_key()
         except KeyUnreadableError as error:
             yield f"{field_path(place, 'api_key_file')}: {error}"
         try:
@@ -181,11 +191,18 @@ def _once(config: Config, exporter: ExporterState) -> int:
 def _print(text: bytes) -> int:
     """Write to stdout; returns the exit code."""
     try:
+        if sys.stdout is None:
+            return _fail("cannot write to stdout: it is closed")
         with open(sys.stdout.fileno(), "wb", closefd=False) as output:
             output.write(text)
     except OSError as error:
         return _fail(f"cannot write to stdout: {error.strerror}")
     return 0
+
+
+def _tell_where_to_look(listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+    scheme, port = "https" if tls else "http", listener.getsockname()[1]
+    sys.stderr.write(f"Open {scheme}://localhost:{port}/ for the page, /metrics for the metrics\n")
 
 
 def _process_metrics() -> CollectorRegistry:

@@ -1,5 +1,6 @@
 """The configuration: a YAML file or the environment becomes one frozen Config, or all its mistakes."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ TAKEN_LABELS = frozenset(
 """Labels of the exporter's own series, which a configured label may not replace."""
 
 _API_KEY = re.compile(r"[\x21-\x7e]+")
+_MASKED_KEY = re.compile(r"sk-\*+.*")
 _API_KEY_FILE_SIZE = 8192
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
@@ -27,7 +29,9 @@ _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 class ConfigError(Exception):
     """The configuration cannot be used; `mistakes` has a line each, which names the field's path."""
 
-    def __init__(self, *mistakes: str) -> None:
+    def __init__(self, *mistakes: str, readable: "Config | None" = None) -> None:
+        """`readable` is what could be read all the same: good for checking the files that it names."""
+        self.readable = readable
         # A field's name may be any text.
         self.mistakes = tuple(
             "".join(sign if sign.isprintable() else "\ufffd" for sign in mistake) for mistake in mistakes
@@ -112,9 +116,10 @@ def load_file(path: Path) -> Config:
         for place, value in zip(places, values, strict=True)
     )
     mistakes += _repeated_names(portals)
+    config = Config(portals, tuple(f"{path}: {place}" for place in places))
     if mistakes:
-        raise ConfigError(*(f"{path}: {mistake}" for mistake in mistakes))
-    return Config(portals, tuple(f"{path}: {place}" for place in places))
+        raise ConfigError(*(f"{path}: {mistake}" for mistake in mistakes), readable=config)
+    return config
 
 
 def load_environment(environment: Mapping[str, str]) -> Config:
@@ -129,10 +134,10 @@ def load_environment(environment: Mapping[str, str]) -> Config:
         given["allow_http"] = switch.get(given["allow_http"].lower(), given["allow_http"])
     mistakes: list[str] = []
     section = Section(given, ENVIRONMENT, _ENVIRONMENT_FIELDS, mistakes)
-    portal = _read_portal(section, Path(), DEFAULT_POLL_INTERVAL, None)
+    config = Config((_read_portal(section, Path(), DEFAULT_POLL_INTERVAL, None),), (ENVIRONMENT,))
     if mistakes:
-        raise ConfigError(*mistakes)
-    return Config((portal,), (ENVIRONMENT,))
+        raise ConfigError(*mistakes, readable=config)
+    return config
 
 
 def _read_portal(section: Section, folder: Path, interval: float, timeout: float | None) -> Portal:
@@ -160,7 +165,7 @@ def _read_portal(section: Section, folder: Path, interval: float, timeout: float
 
 
 def _check_timeout(section: Section, timeout: float | None, interval: float) -> None:
-    if timeout is not None and timeout > interval:
+    if timeout is not None and timeout > interval and not section.wrong("poll_interval"):
         section.mistake("poll_timeout", "is longer than poll_interval: make it at most as long")
 
 
@@ -191,7 +196,11 @@ def _read_url(section: Section) -> str:
         return ""
     if parts.path not in {"", "/"} or "?" in text or "#" in text:
         section.mistake("url", "has a path, query or fragment: give scheme, host and port only")
-    elif parts.scheme == "http" and not (allow_http or is_loopback(parts.hostname or "")):
+    elif (
+        parts.scheme == "http"
+        and not (allow_http or is_loopback(parts.hostname or ""))
+        and not section.wrong("allow_http")
+    ):
         allow = "DOCSPACE_ALLOW_HTTP=true" if section.place == ENVIRONMENT else "allow_http: true"
         section.mistake("url", f"would send the key unencrypted: use https, or allow it with {allow}")
     return f"{parts.scheme}://{parts.netloc.lower()}"
@@ -200,29 +209,44 @@ def _read_url(section: Section) -> str:
 def _read_key(section: Section, folder: Path) -> tuple[str | None, Path | None]:
     api_key = section.read("api_key", str)
     api_key_file = section.file_name("api_key_file")
-    if api_key and api_key_file:
+    if api_key is not None and api_key_file is not None:
         section.mistake(
             "api_key", f"and {field_path(section.place, 'api_key_file')} are both given: keep one"
         )
-    elif not api_key and not api_key_file and not section.wrong("api_key"):
+    elif api_key is not None:
+        if flaw := _flaw(api_key):
+            section.mistake("api_key", flaw)
+    elif not api_key_file and not section.wrong("api_key"):
         section.mistake("api_key_file", "is missing: name the file that holds the portal's API key")
-    elif api_key and not _API_KEY.fullmatch(api_key):
-        section.mistake("api_key", "has characters other than printable ASCII: copy the key anew")
     return api_key, folder / api_key_file if api_key_file else None
+
+
+def _flaw(key: str) -> str | None:
+    """Return what is wrong with a key as it is written, without quoting it."""
+    if not key:
+        return "is empty: give the portal's API key"
+    if re.search(r"\s", key):
+        return "has white space in it: give the key alone, in one line, without Bearer"
+    if not _API_KEY.fullmatch(key):
+        return "has characters other than printable ASCII: copy the key anew"
+    if _MASKED_KEY.fullmatch(key):
+        return "is the key as the portal masks it: it shows a new key whole once, make another"
+    return None
 
 
 def _read_key_file(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(_API_KEY_FILE_SIZE + 1)
+        # A pipe without a writer would hold a poll up for ever.
+        with open(path, "rb", opener=lambda name, mode: os.open(name, mode | os.O_NONBLOCK)) as file:
+            content = file.read(_API_KEY_FILE_SIZE + 1) or b""
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "its path is not valid"
         raise KeyUnreadableError(f"cannot read {path}: {reason}") from None
+    if len(content) > _API_KEY_FILE_SIZE:
+        raise KeyUnreadableError(f"{path} has over {_API_KEY_FILE_SIZE} bytes: put the API key alone into it")
     key = content.decode("latin-1").strip()
-    if not key:
-        raise KeyUnreadableError(f"{path} is empty: put the portal's API key into it")
-    if len(content) > _API_KEY_FILE_SIZE or not _API_KEY.fullmatch(key):
-        raise KeyUnreadableError(f"{path} holds no API key: a key is one word of printable ASCII")
+    if flaw := _flaw(key):
+        raise KeyUnreadableError(f"{path} {flaw}")
     return key
 
 

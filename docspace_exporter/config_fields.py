@@ -14,13 +14,19 @@ ENVIRONMENT = "DOCSPACE_"
 """The place of fields that are environment variables."""
 
 _DURATION = re.compile(
-    r"(?:(\d{1,12})y)?(?:(\d{1,12})w)?(?:(\d{1,12})d)?(?:(\d{1,12})h)?(?:(\d{1,12})m)?(?:(\d{1,12})s)?(?:(\d{1,12})ms)?"
+    r"(?:(\d{1,12})y)?(?:(\d{1,12})w)?(?:(\d{1,12})d)?(?:(\d{1,12})h)?(?:(\d{1,12})m)?(?:(\d{1,12})s)?(?:(\d{1,12})ms)?",
+    re.ASCII,
 )
 _UNIT_SECONDS = (31_536_000, 604_800, 86_400, 3600, 60, 1, 0.001)
 _LONGEST_DURATION = 31_536_000
 _LONGEST_NAME = 40
 _SECRET = re.compile(r"^sk-\w{32}|-----BEGIN|\n")
-_KIND_NAMES = {str: "string", bool: "boolean: write true or false", list: "list", dict: "mapping"}
+_KIND_NAMES = {
+    str: "string",
+    bool: "boolean: write true or false",
+    list: "list: begin each item with -",
+    dict: "mapping",
+}
 
 
 def field_path(place: str, field: str) -> str:
@@ -38,7 +44,8 @@ class Section:
         self._values: dict[str, Any] = {}
         if not isinstance(value, dict):
             where = f"{place.rstrip('.')}: " if place else ""
-            mistakes.append(f"{where}is not a mapping with the fields {', '.join(fields)}")
+            what = "is empty: give" if value is None else "is not a mapping of"
+            mistakes.append(f"{where}{what} the fields {', '.join(fields)}")
             self._wrong.update(fields)
             return
         for field, given in value.items():

@@ -48,7 +48,7 @@ def poll(portal: Portal, known: Identity | None) -> Answer:
     try:
         key = portal.read_key()
     except KeyUnreadableError as error:
-        raise PollError(Reason.CREDENTIALS, f"api_key_file: {error}") from None
+        raise PollError(Reason.CREDENTIALS, str(error)) from None
     deadline = transport.Deadline(portal.poll_timeout)
     try:
         with transport.Session(portal, key, deadline) as session:

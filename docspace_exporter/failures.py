@@ -98,17 +98,18 @@ def refusal(response: requests.Response, portal_url: str) -> PollError:
     """Return the failure that a status other than 200 stands for."""
     status = response.status_code
     reason, advice = _STATUSES.get(status) or _STATUS_CLASSES.get(status // 100, _OTHER_STATUS)
-    advice = advice.format(page=portal_url + KEYS_PAGE, destination=_destination(response))
+    advice = advice.format(page=portal_url + KEYS_PAGE, destination=_destination(response, portal_url))
     return PollError(reason, f"status {status}, {advice}", _retry_after(response))
 
 
-def _destination(response: requests.Response) -> str:
-    """Return where a redirect leads, when that is a plain origin: the portal chooses this text."""
+def _destination(response: requests.Response, portal_url: str) -> str:
+    """Return where a redirect leads, when that is another, plain origin: the portal chooses this text."""
     parts = split_url(response.headers.get("Location", ""))
     key = response.request.headers.get("Authorization", "").rpartition(" ")[2]
     if parts is None or not _ORIGIN.fullmatch(parts.netloc) or key.lower() in parts.netloc.lower():
         return ""
-    return f" to {parts.scheme}://{parts.netloc}: set url to that if it is yours"
+    origin = f"{parts.scheme}://{parts.netloc.lower()}"
+    return "" if origin == portal_url else f" to {origin}: set url to that if it is yours"
 
 
 def _retry_after(response: requests.Response) -> float | None:

@@ -31,7 +31,8 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        sys.stderr.write(f"{self.prog}: {message}: see {self.prog} --help\n")
+        line = "".join(sign if sign.isprintable() else "\ufffd" for sign in message)
+        sys.stderr.write(f"{self.prog}: {line}: see {self.prog} --help\n")
         raise SystemExit(2)
 
 

@@ -83,6 +83,15 @@ def _log(before: PortalState, failure: PollError | None, answer: Answer | None) 
         level = logging.INFO if before.failure else logging.DEBUG
         counts = {"keys": len(answer.keys), "malformed": answer.malformed}
         logger.log(level, "Poll succeeded", extra={**portal, **counts})
+        _log_view(before, answer)
+
+
+def _log_view(before: PortalState, answer: Answer) -> None:
+    """Tell once that keys of others are not seen."""
+    seen_before = before.answer.identity.sees_every_key if before.answer else None
+    if answer.identity.sees_every_key is False and seen_before is not False:
+        message = "Only the keys of the exporter's own user are seen: give it a key that an admin made"
+        logger.warning(message, extra={"portal": before.portal.name})
 
 
 def next_due(due: float, now: float, interval: float, retry_after: float | None) -> float:

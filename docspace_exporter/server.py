@@ -145,11 +145,18 @@ def _settings() -> Config:
 
 
 def serve(
-    app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None, on_hangup: Callable[[], object]
+    app: ASGIApp,
+    listener: socket.socket,
+    tls: ssl.SSLContext | None,
+    on_ready: Callable[[], object],
+    on_hangup: Callable[[], object],
 ) -> None:
-    """Serve until SIGTERM or SIGINT; a SIGHUP calls `on_hangup` in a thread."""
+    """Serve until SIGTERM or SIGINT; a SIGHUP calls `on_hangup` in a thread.
+
+    `on_ready` is called once these signals are heeded.
+    """
     _allow_many_files()
-    asyncio.run(_serve_until_signal(app, listener, tls, on_hangup))
+    asyncio.run(_serve_until_signal(app, listener, tls, on_ready, on_hangup))
 
 
 def _allow_many_files() -> None:
@@ -160,22 +167,27 @@ def _allow_many_files() -> None:
 
 
 async def _serve_until_signal(
-    app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None, on_hangup: Callable[[], object]
+    app: ASGIApp,
+    listener: socket.socket,
+    tls: ssl.SSLContext | None,
+    on_ready: Callable[[], object],
+    on_hangup: Callable[[], object],
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_ignore_client_faults)
     stop = asyncio.Event()
 
     def on_stop() -> None:
-        logger.info("Stopping")
-        stop.set()
         timer = threading.Timer(HARD_STOP, os._exit, (0,))
         timer.daemon = True
         timer.start()
+        stop.set()
+        logger.info("Stopping")
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_stop)
     loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, on_hangup))
+    on_ready()
     await serve_until(stop, app, listener, tls)
 
 

@@ -36,8 +36,9 @@ def unknown_field(name: str, known: Iterable[str]) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean X?` with the most similar known name, empty where none is similar."""
-    similar = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {similar[0]}?" if similar else ""
+    spellings = {spelling.lower(): spelling for spelling in known}
+    similar = difflib.get_close_matches(name.lower(), spellings, n=1)
+    return f"; did you mean {spellings[similar[0]]}?" if similar else ""
 
 
 def _read_text(path: Path) -> str:
@@ -59,6 +60,9 @@ def _place(path: Path, before: str) -> str:
 
 
 _PLAIN_WORDS = {
+    "expected <block end>": "the indentation is wrong here, or a line before lacks its value",
+    "mapping values are not allowed": "no colon belongs here: quote the value, or mend the indentation",
+    "found unexpected end of stream": "the file ends within quotes: close them",
     "found character '\\t'": "a tab stands here: use spaces",
     "but found another document": "a second document begins here: keep one",
     "found undefined alias": "what begins with * is an alias: put the value in quotes",

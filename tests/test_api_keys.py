@@ -285,6 +285,13 @@ def test_an_answer_that_would_take_gigabytes_to_decode_is_refused() -> None:
             api_keys.decode_object(body)
 
 
+def test_names_full_of_commas_and_brackets_cost_nothing() -> None:
+    name = 'a \\" quoted, ' + "{[," * 3000
+    keys = decode(*(record(id=str(number), name=name) for number in range(400))).keys
+    assert len(keys) == 400
+    assert keys[0].name == name[:200]
+
+
 def test_an_answer_of_more_records_than_a_portal_can_have_is_refused() -> None:
     with pytest.raises(InvalidAnswerError, match="over 200000 records"):
         api_keys.decode(b'{"response":[' + b'{"id":"1"},' * 200_000 + b"{}]}")

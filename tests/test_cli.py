@@ -136,6 +136,25 @@ def test_files_that_cannot_be_used_are_mistakes_of_the_check(
     ]
 
 
+def test_files_are_checked_though_the_configuration_has_mistakes(
+    run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text(
+        "portals:\n"
+        "  - {url: https://a.example, api_key_file: absent, nmae: a}\n"
+        f"  - {{url: https://b.example, api_key: {SECRET}, tls_config: {{ca_file: absent.crt}}}}\n"
+        "  - {url: https://c.example}\n"
+    )
+    done = run("--config.check")
+    assert done.code == 1
+    assert [line.partition("portals")[2] for line in done.errors] == [
+        "[0].nmae: unknown field; did you mean name?",
+        "[2].api_key_file: is missing: name the file that holds the portal's API key",
+        "[0].api_key_file: cannot read absent: No such file or directory",
+        "[1].tls_config: cannot use absent.crt: No such file or directory",
+    ]
+
+
 def test_a_missing_key_file_does_not_keep_the_other_portals_from_being_watched(
     run: Callable[..., Outcome], tmp_path: Path
 ) -> None:
@@ -222,6 +241,40 @@ def test_a_port_that_is_taken_is_told_in_a_line(run: Callable[..., Outcome], tmp
     assert done.errors == [
         f"docspace-exporter: cannot listen on {address}: Address already in use: choose --web.listen-address"
     ]
+
+
+@pytest.mark.parametrize("flag", ["--once", "--config.check"])
+def test_a_closed_stdout_is_told_in_a_line(flag: str) -> None:
+    command = ["sh", "-c", '"$@" >&-', "sh", *EXPORTER, "--demo", flag]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "docspace-exporter: cannot write to stdout: it is closed"
+
+
+def test_a_closed_stderr_costs_the_words_only() -> None:
+    command = ["sh", "-c", '"$@" 2>&-', "sh", *EXPORTER, "--demo", "--once"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert values(samples(done.stdout), "docspace_up", "portal") == {("demo",): 1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_program_starts_ends_it_without_a_word(number: signal.Signals) -> None:
+    command = [*EXPORTER, "--demo", "--web.listen-address=127.0.0.1:0"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        wait_for(lambda: heeds(process.pid, number), "the program to heed the signal")
+        process.send_signal(number)
+        assert process.wait(timeout=3) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+def heeds(pid: int, number: signal.Signals) -> bool:
+    """Tell whether a process has a handler of its own for a signal, which SIGINT has from Python on."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(re.findall(r"^SigCgt:\t(\w+)", status, re.MULTILINE)[0], 16)
+    ignored = int(re.findall(r"^SigIgn:\t(\w+)", status, re.MULTILINE)[0], 16)
+    return bool(caught >> number - 1 & 1 and ignored >> signal.SIGHUP - 1 & 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,5 +1,6 @@
 """What a configuration file may say, and how its mistakes are told."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from docspace_exporter.config import (
     TlsConfig,
     load_file,
 )
+
+SPACED = "has white space in it: give the key alone, in one line, without Bearer"
 
 BAD_FILES = sorted((Path(__file__).parent / "configs").glob("*.yml"))
 
@@ -245,14 +248,18 @@ class TestKeyFile:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"", "is empty: put the portal's API key into it"),
-            (b" \r\n", "is empty: put the portal's API key into it"),
-            (b"sk-hunter2 sk-hunter2", "holds no API key: a key is one word of printable ASCII"),
-            (b"sk-hunter2\nsk-hunter2", "holds no API key: a key is one word of printable ASCII"),
-            (b"sk-hunter2\0", "holds no API key: a key is one word of printable ASCII"),
-            (b"\xef\xbb\xbfsk-hunter2", "holds no API key: a key is one word of printable ASCII"),
-            ("sk-hunter2é".encode(), "holds no API key: a key is one word of printable ASCII"),
-            (b"sk-" + b"a" * 8190, "holds no API key: a key is one word of printable ASCII"),
+            (b"", "is empty: give the portal's API key"),
+            (b" \r\n", "is empty: give the portal's API key"),
+            (b"Bearer sk-hunter2", SPACED),
+            (b"sk-hunter2\nsk-hunter2", SPACED),
+            (b"sk-hunter2\0", "has characters other than printable ASCII: copy the key anew"),
+            (b"\xef\xbb\xbfsk-hunter2", "has characters other than printable ASCII: copy the key anew"),
+            ("sk-hunter2é".encode(), "has characters other than printable ASCII: copy the key anew"),
+            (
+                b"sk-***9f3a\n",
+                "is the key as the portal masks it: it shows a new key whole once, make another",
+            ),
+            (b"sk-" + b"a" * 8190, "has over 8192 bytes: put the API key alone into it"),
         ],
     )
     def test_a_file_without_one_key_is_told_and_not_quoted(
@@ -262,6 +269,11 @@ class TestKeyFile:
         with pytest.raises(KeyUnreadableError) as caught:
             load_portal(path, api_key_file="key").read_key()
         assert str(caught.value) == f"{path.parent / 'key'} {message}"
+
+    def test_a_pipe_that_nobody_writes_to_is_empty(self, path: Path) -> None:
+        os.mkfifo(path.parent / "key")
+        with pytest.raises(KeyUnreadableError, match="is empty"):
+            load_portal(path, api_key_file="key").read_key()
 
     @pytest.mark.parametrize(
         ("file", "reason"),

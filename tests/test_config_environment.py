@@ -68,7 +68,6 @@ def test_mistakes_name_the_variables_and_come_together() -> None:
         DOCSPACE_ALLOW_HTTP="maybe",
     ) == (
         "DOCSPACE_ALLOW_HTTP: is not a boolean: write true or false",
-        "DOCSPACE_URL: would send the key unencrypted: use https, or allow it with DOCSPACE_ALLOW_HTTP=true",
         "DOCSPACE_NAME: is empty or has characters that cannot be printed",
         "DOCSPACE_POLL_INTERVAL: is not a duration: write it with its unit, such as 30s, 5m or 1h30m",
         "DOCSPACE_API_KEY: and DOCSPACE_API_KEY_FILE are both given: keep one",
@@ -81,8 +80,13 @@ def test_a_missing_key_names_the_variable_to_set() -> None:
     )
 
 
-@pytest.mark.parametrize("key", ["sk-hunter2\n", "sk hunter2", "sk-hunter2\udcff"])
-def test_a_key_that_is_not_printable_ascii_is_refused_and_not_quoted(key: str) -> None:
-    assert mistakes(DOCSPACE_API_KEY=key) == (
-        "DOCSPACE_API_KEY: has characters other than printable ASCII: copy the key anew",
-    )
+@pytest.mark.parametrize(
+    ("key", "mistake"),
+    [
+        ("sk-hunter2\n", "has white space in it: give the key alone, in one line, without Bearer"),
+        ("Bearer sk-hunter2", "has white space in it: give the key alone, in one line, without Bearer"),
+        ("sk-hunter2\udcff", "has characters other than printable ASCII: copy the key anew"),
+    ],
+)
+def test_a_key_that_is_not_printable_ascii_is_refused_and_not_quoted(key: str, mistake: str) -> None:
+    assert mistakes(DOCSPACE_API_KEY=key) == (f"DOCSPACE_API_KEY: {mistake}",)

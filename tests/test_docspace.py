@@ -63,6 +63,13 @@ def test_a_redirect_is_told_and_the_key_goes_nowhere_else(status: int) -> None:
     assert elsewhere.heads == []
 
 
+def test_a_redirect_to_the_portal_itself_names_no_other_place() -> None:
+    with FaultyPortal(answer()) as portal:
+        portal.behave = answer(302, Location=portal.url.upper() + "/login")
+        message = failure_at(portal_at(portal.url)).message
+    assert message == "status 302, the portal redirects; the key goes to the configured url only"
+
+
 @pytest.mark.parametrize(
     "location",
     [
@@ -139,7 +146,7 @@ def test_a_key_that_cannot_be_read_is_told_without_asking(tmp_path: Path) -> Non
     with FaultyPortal(answer()) as portal:
         failure = failure_at(portal_at(portal.url, api_key=None, api_key_file=tmp_path / "key"))
     assert failure.reason is Reason.CREDENTIALS
-    assert failure.message == f"api_key_file: cannot read {tmp_path / 'key'}: No such file or directory"
+    assert failure.message == f"cannot read {tmp_path / 'key'}: No such file or directory"
     assert portal.heads == []
 
 

@@ -78,6 +78,7 @@ def test_metrics_at_the_root_leave_no_place_for_the_status_page() -> None:
         ["--web.telemetry-path=/-/healthy"],
         ["--web.telemetry-path=/a b"],
         ["--web.telemetry-path=/{id}"],
+        ["--two\nlines"],
     ],
 )
 def test_wrong_flags_are_one_line_and_exit_code_2(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from faulty_portal import FaultyPortal, answer, hang
+from faulty_portal import FaultyPortal, answer, by_path, hang
 from hypothesis import given
 from hypothesis import strategies as st
 from portals import SECRET, envelope, portal_at, record
@@ -184,6 +184,17 @@ def test_a_good_poll_is_logged_for_debugging(caplog: pytest.LogCaptureFixture) -
     (log,) = caplog.records
     assert (log.levelno, log.getMessage()) == (logging.DEBUG, "Poll succeeded")
     assert vars(log).items() >= {"portal": "acme", "keys": 1, "malformed": 1}.items()
+
+
+def test_that_keys_of_others_are_not_seen_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    member = answer(body=envelope({"isAdmin": False, "isOwner": False}))
+    with FaultyPortal(by_path(answer(), own_user=member)) as portal:
+        state = PortalState(portal_at(portal.url))
+        for _ in range(3):
+            state = poller.poll(state)
+    (log,) = (log for log in caplog.records if log.levelno == logging.WARNING)
+    assert log.getMessage().startswith("Only the keys of the exporter's own user are seen")
+    assert vars(log)["portal"] == "acme"
 
 
 def test_the_first_good_poll_of_a_portal_is_told(caplog: pytest.LogCaptureFixture) -> None:
