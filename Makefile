@@ -6,17 +6,18 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 # What the tests run beside Python: program names, and Debian's packages that hold them.
-TOOLS := promtool prometheus prometheus-alertmanager amtool victoria-metrics curl nginx
-PACKAGES := prometheus prometheus-alertmanager victoria-metrics curl nginx-light ca-certificates
+TOOLS := promtool prometheus prometheus-alertmanager amtool victoria-metrics curl nginx chromium chromedriver
+PACKAGES := prometheus prometheus-alertmanager victoria-metrics curl nginx-light ca-certificates chromium chromium-driver
 
 # Debian keeps nginx and its like where only root's PATH leads.
 find = PATH="$$PATH:/usr/sbin" command -v $(1) >/dev/null
-install = { $(SUDO) apt-get update --quiet --quiet && \
-  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet --no-install-recommends $(1); }
+install = { { $(SUDO) apt-get update --quiet --quiet && \
+  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet --no-install-recommends $(1); } || \
+  { echo "Install what these packages of Debian's hold, and run make again: $(1)" >&2; exit 1; }; }
 # need PROGRAM,PACKAGE: has Debian's package installed where the program is missing.
 need = $(call find,$(1)) || $(call install,$(2))
 
-.PHONY: demo test lint format tools lock clean
+.PHONY: demo test unit lint format tools lock clean
 
 demo: $(READY)
 	$(BIN)/python exporter.py --demo
@@ -26,6 +27,10 @@ test: $(READY) tools
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+# What needs no tool beside Python.
+unit: $(READY)
+	$(BIN)/python -m pytest -m "not tools"
 
 lint: $(READY)
 	$(BIN)/ruff check
@@ -39,16 +44,18 @@ format: $(READY)
 tools:
 	@(for tool in $(TOOLS); do $(call find,$$tool) || exit 1; done) || $(call install,$(PACKAGES))
 
-lock: $(READY)
+lock: $(BIN)/uv
 	$(BIN)/uv lock
 
-$(READY): pyproject.toml uv.lock
+$(READY): pyproject.toml uv.lock | $(BIN)/uv
+	$(BIN)/uv sync --quiet --locked --inexact
+	@touch $@
+
+$(BIN)/uv:
 	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  $(call install,python3-venv)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check "uv>=0.13,<1"
-	$(BIN)/uv sync --quiet --locked --inexact
-	@touch $@
 
 clean:
 	rm -rf .venv dist build .build .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -62,6 +62,8 @@ class KeyRow(msgspec.Struct, frozen=True):
     last_used: str
     expires: str
     expiry_date: str
+    search: str
+    """What the filter looks through, in small letters."""
 
 
 class PortalSection(msgspec.Struct, frozen=True):
@@ -77,9 +79,11 @@ class PortalSection(msgspec.Struct, frozen=True):
 def render(states: Sequence[PortalState], wanted: str, telemetry_path: str) -> str:
     """Return the page, with the keys that have `wanted` in their name, postfix, owner or access."""
     now = time()
+    sections = [_section(state, wanted.strip(), now) for state in states]
     return _TEMPLATES.get_template("status.html").render(
-        portals=[_section(state, wanted.strip(), now) for state in states],
+        portals=sections,
         wanted=wanted.strip(),
+        partial=bool(wanted.strip()) or any(section.left_out for section in sections),
         telemetry_path=telemetry_path,
         now=_date(now),
     )
@@ -113,7 +117,8 @@ def _rows(state: PortalState, wanted: str, now: float) -> Iterator[KeyRow]:
         return
     for key in state.answer.keys:
         owner = key.owner if state.portal.export_owner else ""
-        if wanted.lower() not in f"{key.name}\n{key.postfix}\n{owner}\n{key.access}".lower():
+        search = f"{key.name}\n{key.postfix}\n{owner}\n{key.access}".lower()
+        if wanted.lower() not in search:
             continue
         yield KeyRow(
             key=key,
@@ -124,6 +129,7 @@ def _rows(state: PortalState, wanted: str, now: float) -> Iterator[KeyRow]:
             last_used="never used" if key.last_used is None else in_words(key.last_used, now),
             expires=_expiry_in_words(key, now),
             expiry_date=_date(key.expiry) if key.expiry is not None else "",
+            search=search,
         )
 
 

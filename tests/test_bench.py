@@ -6,6 +6,8 @@ from bench.__main__ import BENCHMARKS
 from bench.plan import SMALL
 from bench.report import render
 
+pytestmark = pytest.mark.tools
+
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_reports_each_goal_and_its_figures(name: str) -> None:

@@ -23,6 +23,8 @@ from dashboard_scene import DOWN, LARGE, NORTH, QUIET, SOUTH, Scene, playing
 
 from docspace_exporter.demo import DemoKey
 
+pytestmark = pytest.mark.tools
+
 QUERIES = list(queries())
 TILES = (
     "Keys",

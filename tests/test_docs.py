@@ -71,6 +71,7 @@ def test_every_block_is_of_a_language_that_is_checked() -> None:
     assert {block.language for block in BLOCKS} == {"", "yaml", "sh", "promql"}
 
 
+@pytest.mark.tools
 @pytest.mark.parametrize("block", blocks("yaml"), ids=str)
 def test_the_program_that_a_yaml_block_is_for_takes_it(block: Block, folder: Path) -> None:
     assert block.title in LOADERS, f"{block}: say in the first line, as a comment, which file this is"
@@ -86,6 +87,7 @@ def test_bash_can_read_every_shell_block(block: Block, tmp_path: Path) -> None:
     run("bash", "-n", script, folder=tmp_path)
 
 
+@pytest.mark.tools
 def test_promtool_can_read_every_query(tmp_path: Path) -> None:
     rules = [{"record": f"line:{block.line}", "expr": block.text} for block in blocks("promql")]
     path = tmp_path / "queries.yml"

@@ -17,6 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from docspace_exporter import metrics
 from docspace_exporter.failures import Reason
 
+pytestmark = pytest.mark.tools
+
 DOCUMENT = documents.read("docs/metrics.md")
 QUESTIONS = documents.read("docs/faq.md")
 LISTED = {row[0].plain: row[1:] for row in DOCUMENT.tables["Metrics"]}

@@ -16,6 +16,8 @@ import trustme
 import yaml
 from tls_server import write_pair
 
+pytestmark = pytest.mark.tools
+
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "hardening.md").read_text()
 ADDRESS = "exporter.example:9764"
 PASSWORD = "TLS and a password"

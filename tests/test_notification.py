@@ -16,6 +16,8 @@ from processes import ROOT, Program, alertmanager, exporter, prometheus, wait_fo
 from docspace_exporter.demo import DemoKey, DemoPortal
 from docspace_exporter.failures import KEYS_PAGE
 
+pytestmark = pytest.mark.tools
+
 SHIPPED = ROOT / "prometheus"
 IMMINENT = "DocSpaceApiKeyExpiryImminent"
 SOON = "DocSpaceApiKeyExpiringSoon"

@@ -19,6 +19,8 @@ from samples import samples
 from docspace_exporter.api_keys import TEXT_LIMIT
 from docspace_exporter.demo import DemoKey, DemoPortal, User, telling_keys
 
+pytestmark = pytest.mark.tools
+
 NASTY_NAMES = {
     'quotes " and \\ backslashes \\n': 'quotes " and \\ backslashes \\n',
     'of the format } 1 # EOF\n# HELP {a="b"} 5': 'of the format } 1 # EOF\ufffd# HELP {a="b"} 5',

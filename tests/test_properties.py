@@ -135,6 +135,7 @@ def test_any_bytes_are_refused(body: bytes) -> None:
     assert refusal(api_keys.decode_object, body)
 
 
+@pytest.mark.tools
 @settings(max_examples=max(10, settings().max_examples // 100))
 @given(records=st.lists(RECORDS, min_size=5, max_size=30))
 def test_promtool_has_nothing_to_say(records: list[Any]) -> None:

@@ -13,6 +13,8 @@ import pytest
 import requests
 import yaml
 
+pytestmark = pytest.mark.tools
+
 PROMETHEUS = processes.ROOT / "prometheus"
 RULES = PROMETHEUS / "rules.yml"
 RUNBOOKS = processes.ROOT / "docs" / "alerts.md"
