@@ -67,14 +67,14 @@ class View:
 
     def _interpolate(self, expr: str) -> str:
         known = {
-            "$portal": _as_regex(self.portals),
-            "$owner": _as_regex(self.owners),
+            "${portal:regex}": _as_regex(self.portals),
+            "${owner:regex}": _as_regex(self.owners),
             "$__rate_interval": f"{self.step + 60}s",
             "${__from}": str(round((self.end - self.seconds) * 1000)),
         }
         for variable, value in known.items():
             expr = expr.replace(variable, value)
-        assert "$" not in re.sub(r"\\\\\$", "", expr), f"a variable that Grafana does not know here: {expr}"
+        assert "$" not in expr.replace(r"\$", ""), f"a variable that Grafana does not know here: {expr}"
         return expr
 
     def _ask(self, endpoint: str, **parameters: Any) -> Any:
@@ -84,10 +84,10 @@ class View:
 
 
 def _as_regex(chosen: Sequence[str]) -> str:
-    """Return the values as Grafana's Prometheus data source puts them between double quotes."""
+    """Return the values as Grafana's format `regex` writes them; it leaves the value of All as it is."""
     if not chosen:
         return ".*"
-    escaped = [re.sub(r"[$^*{}\[\]'+?.()|]", r"\\\\\g<0>", value.replace("\\", 4 * "\\")) for value in chosen]
+    escaped = [re.sub(r"[\\^$*+?.()|\[\]{}/]", r"\\\g<0>", value) for value in chosen]
     return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
 
 

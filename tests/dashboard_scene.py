@@ -17,13 +17,17 @@ from typing import Any
 import requests
 import yaml
 from dashboard import View
+from faulty_portal import FaultyPortal, answer
 from history import History
+from portals import envelope, record
 from processes import Program, exporter, prometheus, victoria_metrics, wait_for
 
 from docspace_exporter.demo import DemoKey, DemoPortal, User, telling_keys
 
 DAYS = 2
-NORTH, SOUTH, QUIET, LARGE, DOWN = "north", "south", "quiet", "large", "down"
+NORTH, SOUTH, QUIET, LARGE, DOWN, VAGUE = "north", "south", "quiet", "large", "down", "vague"
+PORTALS = (NORTH, SOUTH, QUIET, LARGE, DOWN, VAGUE)
+MANY_OWNER = r'Many "M" (x) \ y/z $1'
 MANY = 1000
 
 
@@ -55,6 +59,7 @@ def playing(directory: Path) -> Iterator[Scene]:
     for key, same_key in zip(keys, same_keys, strict=True):
         same_key.secret = key.secret
     with ExitStack() as stack:
+        vague = stack.enter_context(FaultyPortal(answer(body=_vague_keys(start))))
         portals = {
             NORTH: stack.enter_context(DemoPortal(keys)),
             SOUTH: stack.enter_context(DemoPortal(same_keys)),
@@ -63,6 +68,7 @@ def playing(directory: Path) -> Iterator[Scene]:
         }
         first = [_portal(name, portal.url, portal.keys[-1]) for name, portal in portals.items()]
         first.append({"name": DOWN, "url": "http://127.0.0.1:1", "api_key": "sk-none"})
+        first.append({"name": VAGUE, "url": vague.url, "api_key": "sk-none"})
         second = [
             _portal(name, portals[name].url, _of_name(portals[name], "admin console"))
             for name in (NORTH, SOUTH)
@@ -82,8 +88,15 @@ def playing(directory: Path) -> Iterator[Scene]:
         yield Scene(databases, portals, exposed, time.time())
 
 
+def _vague_keys(now: datetime) -> bytes:
+    """Return an answer with a key of which little more can be read than that it expires in 2 days."""
+    expires = (now + timedelta(days=2)).isoformat()
+    fields = {"permissions": 5, "lastUsed": 5, "createOn": 5, "createBy": 5, "isActive": "yes"}
+    return envelope([record(expiresAt=expires, **fields)])
+
+
 def _many_keys(now: datetime) -> list[DemoKey]:
-    owner = User("Many", is_admin=True)
+    owner = User(MANY_OWNER, is_admin=True)
     created = now - timedelta(days=200)
     jobs = [
         DemoKey(
