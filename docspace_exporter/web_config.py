@@ -171,7 +171,8 @@ def _read_users(top: Section) -> Mapping[str, bytes]:
         match = _BCRYPT_HASH.fullmatch(str(password_hash))
         if match is None:
             top.mistake(
-                f"basic_auth_users.{name}", 'is not a bcrypt hash: make one with `htpasswd -nBC 10 ""`'
+                f"basic_auth_users.{name}",
+                'is not a bcrypt hash: make one with `htpasswd -nBC 10 ""`, and leave out its colon',
             )
         elif int(match[1]) not in _COSTS:
             top.mistake(

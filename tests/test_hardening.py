@@ -96,7 +96,7 @@ def test_prometheus_scrapes_as_the_examples_say(addresses: Mapping[str, str], fo
 
 
 def test_a_hash_is_made_as_the_document_says() -> None:
-    _, *arguments = shlex.split(examples(PASSWORD)["python3"])
+    _, *arguments = shlex.split(examples(PASSWORD)["venv/bin/python"])
     made = subprocess.run(
         (sys.executable, *arguments),
         input="example\n",
