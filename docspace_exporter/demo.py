@@ -13,6 +13,7 @@ from collections import deque
 from datetime import UTC, datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -28,6 +29,15 @@ class User(msgspec.Struct, frozen=True):
     is_admin: bool = False
     is_guest: bool = False
     id: str = msgspec.field(default_factory=lambda: str(uuid.uuid4()))
+
+    def record(self) -> dict[str, Any]:
+        """Return the member as the API shows whoever made a key."""
+        return {
+            "id": self.id,
+            "displayName": _encode(self.display_name),
+            "avatar": "/static/images/default_user_photo_size_48-48.png",
+            "profileUrl": f"/accounts/people/filter?search={quote(self.display_name)}",
+        }
 
 
 class DemoKey(msgspec.Struct, kw_only=True):
@@ -57,7 +67,7 @@ class DemoKey(msgspec.Struct, kw_only=True):
             "permissions": list(self.permissions),
             "lastUsed": self.last_used and _wire_date(self.last_used),
             "createOn": _wire_date(self.created),
-            "createBy": {"id": self.owner.id, "displayName": _encode(self.owner.display_name)},
+            "createBy": self.owner.record(),
             "expiresAt": self.expires and _wire_date(self.expires),
             "isActive": self.active,
         }
@@ -197,10 +207,7 @@ class DemoPortal:
             case "/api/2.0/people/@self" if not reads_all and "accounts.self:read" not in key.permissions:
                 return 403, "Access denied"
             case "/api/2.0/people/@self":
-                user = key.owner
-                name = _encode(user.display_name)
-                roles = {"isAdmin": user.is_admin, "isOwner": False}
-                return 200, {"id": user.id, "displayName": name, **roles}
+                return 200, {**key.owner.record(), "isAdmin": key.owner.is_admin, "isOwner": False}
             case _:
                 return 404, "Not found"
 

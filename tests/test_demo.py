@@ -94,7 +94,12 @@ def test_an_answer_stands_as_on_the_wire() -> None:
         "keyPostfix": "9f3a",
         "permissions": ["*:read"],
         "createOn": "2026-03-01T09:00:00.0000000+03:00",
-        "createBy": {"id": key.owner.id, "displayName": "Ann O&#39;Neil"},
+        "createBy": {
+            "id": key.owner.id,
+            "displayName": "Ann O&#39;Neil",
+            "avatar": "/static/images/default_user_photo_size_48-48.png",
+            "profileUrl": "/accounts/people/filter?search=Ann%20O%27Neil",
+        },
         "isActive": True,
     }
     assert {"lastUsed", "expiresAt"}.isdisjoint(second)
