@@ -1,6 +1,5 @@
 """The configuration: a YAML file or the environment becomes one frozen Config, or all its mistakes."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,8 +7,17 @@ from typing import Any
 
 import msgspec
 
-from docspace_exporter import yaml_file
-from docspace_exporter.config_fields import ENVIRONMENT, Section, field_path, is_loopback, split_url
+from docspace_exporter import files, yaml_file
+from docspace_exporter.config_fields import (
+    ENVIRONMENT,
+    Section,
+    field_path,
+    is_loopback,
+    is_secret,
+    shown,
+    split_url,
+)
+from docspace_exporter.text import one_line
 
 DEFAULT_POLL_INTERVAL = 300.0
 DEFAULT_POLL_TIMEOUT = 30.0
@@ -32,10 +40,7 @@ class ConfigError(Exception):
     def __init__(self, *mistakes: str, readable: "Config | None" = None) -> None:
         """`readable` is what could be read all the same: good for checking the files that it names."""
         self.readable = readable
-        # A field's name may be any text.
-        self.mistakes = tuple(
-            "".join(sign if sign.isprintable() else "\ufffd" for sign in mistake) for mistake in mistakes
-        )
+        self.mistakes = tuple(map(one_line, mistakes))  # a field's name may be any text
         super().__init__("\n".join(self.mistakes))
 
 
@@ -146,6 +151,9 @@ def _read_portal(section: Section, folder: Path, interval: float, timeout: float
     name = section.read("name", str)
     if name is not None and not (name.strip() and name.isprintable()):
         section.mistake("name", "is empty or has characters that cannot be printed")
+    elif name and is_secret(name):
+        section.mistake("name", "is no name but a key, which everybody would see: put it into api_key_file")
+        name = None
     interval = section.duration("poll_interval") or interval
     own_timeout = section.duration("poll_timeout")
     _check_timeout(section, own_timeout, interval)
@@ -198,7 +206,7 @@ def _read_url(section: Section) -> str:
         section.mistake("url", "has a path, query or fragment: give scheme, host and port only")
     elif (
         parts.scheme == "http"
-        and not (allow_http or is_loopback(parts.hostname or ""))
+        and not (allow_http or (is_loopback(parts.hostname or "") and not section.given("proxy_url")))
         and not section.wrong("allow_http")
     ):
         allow = "DOCSPACE_ALLOW_HTTP=true" if section.place == ENVIRONMENT else "allow_http: true"
@@ -236,12 +244,9 @@ def _flaw(key: str) -> str | None:
 
 def _read_key_file(path: Path) -> str:
     try:
-        # A pipe without a writer would hold a poll up for ever.
-        with open(path, "rb", opener=lambda name, mode: os.open(name, mode | os.O_NONBLOCK)) as file:
-            content = file.read(_API_KEY_FILE_SIZE + 1) or b""
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "its path is not valid"
-        raise KeyUnreadableError(f"cannot read {path}: {reason}") from None
+        content = files.read(path)
+    except OSError as error:
+        raise KeyUnreadableError(f"cannot read {path}: {error.strerror}") from None
     if len(content) > _API_KEY_FILE_SIZE:
         raise KeyUnreadableError(f"{path} has over {_API_KEY_FILE_SIZE} bytes: put the API key alone into it")
     key = content.decode("latin-1").strip()
@@ -255,7 +260,8 @@ def _read_labels(section: Section) -> tuple[tuple[str, str], ...]:
     for name, value in labels.items():
         if not isinstance(name, str) or not _LABEL.fullmatch(name) or name.startswith("__"):
             section.mistake(
-                f"labels.{name}", "is not a label name: letters, digits and _ only, no digit or __ first"
+                f"labels.{shown(str(name))}",
+                "is not a label name: letters, digits and _ only, no digit or __ first",
             )
         elif name in TAKEN_LABELS or name in {"le", "quantile"}:
             section.mistake(f"labels.{name}", "is a label that the exporter's own series have: rename it")
@@ -263,6 +269,8 @@ def _read_labels(section: Section) -> tuple[tuple[str, str], ...]:
             section.mistake(f"labels.{name}", "is not a string: put it in quotes")
         elif not value.isprintable():
             section.mistake(f"labels.{name}", "has characters that cannot be printed")
+        elif is_secret(value):
+            section.mistake(f"labels.{name}", "is a key, which everybody would see: put it into api_key_file")
     return tuple(sorted((str(name), str(value)) for name, value in labels.items()))
 
 

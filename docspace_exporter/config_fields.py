@@ -20,7 +20,7 @@ _DURATION = re.compile(
 _UNIT_SECONDS = (31_536_000, 604_800, 86_400, 3600, 60, 1, 0.001)
 _LONGEST_DURATION = 31_536_000
 _LONGEST_NAME = 40
-_SECRET = re.compile(r"^sk-\w{32}|-----BEGIN|\n")
+_SECRET = re.compile(r"sk-\w{32}|-----BEGIN|\n")
 _KIND_NAMES = {
     str: "string",
     bool: "boolean: write true or false",
@@ -50,7 +50,7 @@ class Section:
             return
         for field, given in value.items():
             if field not in fields:
-                self.mistake(_shown(str(field)), yaml_file.unknown_field(str(field), fields))
+                self.mistake(shown(str(field)), yaml_file.unknown_field(str(field), fields))
             elif given is not None:
                 self._values[field] = given
 
@@ -64,6 +64,10 @@ class Section:
         """Tell whether a mistake of the field has been added."""
         return field in self._wrong
 
+    def given(self, field: str) -> bool:
+        """Tell whether the field has a value, of whatever kind."""
+        return field in self._values
+
     def read(self, field: str, kind: type[T]) -> T | None:
         """Return the field's value; None where it is not given or, a mistake, not of that kind."""
         value = self._values.get(field)
@@ -76,7 +80,7 @@ class Section:
     def file_name(self, field: str) -> str | None:
         """Return the field's file; None where it is not given or, a mistake, where it is a secret itself."""
         name = self.read(field, str)
-        if name and _SECRET.search(name):
+        if name and is_secret(name):
             self.mistake(field, "is no name of a file but what belongs into one: put it there")
             return None
         return name
@@ -101,10 +105,15 @@ class Section:
         return Section(self.read(field, dict) or {}, f"{self.place}{field}.", fields, self._mistakes)
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """Return an unknown field's name, cut off where a secret may begin: `{api_key:sk-…}` lacks a space."""
     shown = re.split(":|sk-", name)[0][:_LONGEST_NAME]
     return shown if shown == name else f"{shown}…"
+
+
+def is_secret(text: str) -> bool:
+    """Tell whether a text is, or has in it, an API key or a key in PEM form."""
+    return _SECRET.search(text) is not None
 
 
 def split_url(text: str) -> SplitResult | None:

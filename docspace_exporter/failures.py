@@ -12,6 +12,7 @@ import urllib3
 from urllib3.util.retry import Retry
 
 from docspace_exporter.config_fields import split_url
+from docspace_exporter.text import one_line
 
 KEYS_PAGE = "/developer-tools/api-keys"
 """The page of a portal where a person makes and deletes keys (DocSpace server 3.7)."""
@@ -20,6 +21,10 @@ LONGEST_RETRY_AFTER = 3600
 
 _ORIGIN = re.compile(r"[A-Za-z0-9.\-]{1,100}(:\d{1,5})?")
 """A redirect may name any host; only such a one is repeated in a message."""
+
+
+_TELLING = 8
+"""Characters of a key in a row that are not repeated."""
 
 
 class Reason(StrEnum):
@@ -45,9 +50,9 @@ class PollError(Exception):
     """A poll failed. The message is one line that says what happened and what to do; it holds no secret."""
 
     def __init__(self, reason: Reason, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        self.message = one_line(message)  # a file's name may be any text
+        super().__init__(self.message)
         self.reason = reason
-        self.message = message
         self.retry_after = retry_after
         """Seconds that the portal wants to be left alone."""
 
@@ -105,11 +110,16 @@ def refusal(response: requests.Response, portal_url: str) -> PollError:
 def _destination(response: requests.Response, portal_url: str) -> str:
     """Return where a redirect leads, when that is another, plain origin: the portal chooses this text."""
     parts = split_url(response.headers.get("Location", ""))
-    key = response.request.headers.get("Authorization", "").rpartition(" ")[2]
-    if parts is None or not _ORIGIN.fullmatch(parts.netloc) or key.lower() in parts.netloc.lower():
+    key = response.request.headers.get("Authorization", "").rpartition(" ")[2].lower()
+    if parts is None or not _ORIGIN.fullmatch(parts.netloc) or _share_text(key, parts.netloc.lower()):
         return ""
     origin = f"{parts.scheme}://{parts.netloc.lower()}"
     return "" if origin == portal_url else f" to {origin}: set url to that if it is yours"
+
+
+def _share_text(key: str, other: str) -> bool:
+    """Tell whether a text has more of a key in it than chance brings."""
+    return any(key[begin : begin + _TELLING] in other for begin in range(max(1, len(key) - _TELLING + 1)))
 
 
 def _retry_after(response: requests.Response) -> float | None:

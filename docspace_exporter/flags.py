@@ -10,6 +10,7 @@ from typing import NoReturn
 import msgspec
 
 from docspace_exporter import logs, server, web
+from docspace_exporter.text import one_line
 
 DEFAULT_CONFIG_FILE = Path("config.yaml")
 
@@ -31,8 +32,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        line = "".join(sign if sign.isprintable() else "\ufffd" for sign in message)
-        sys.stderr.write(f"{self.prog}: {line}: see {self.prog} --help\n")
+        sys.stderr.write(f"{self.prog}: {one_line(message)}: see {self.prog} --help\n")
         raise SystemExit(2)
 
 

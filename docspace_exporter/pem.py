@@ -11,6 +11,7 @@ from typing import IO
 
 import msgspec
 
+from docspace_exporter import files
 from docspace_exporter.config_fields import Section
 
 
@@ -45,10 +46,9 @@ def read(section: Section, folder: Path, name: str) -> Pem | None:
         return Pem(name, _ascii(inline.encode())) if inline else None
     path = folder / file
     try:
-        return Pem(f"{name}_file", _ascii(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "its path is not valid"
-        section.mistake(f"{name}_file", f"cannot read {path}: {reason}")
+        return Pem(f"{name}_file", _ascii(files.read(path)))
+    except OSError as error:
+        section.mistake(f"{name}_file", f"cannot read {path}: {error.strerror}")
         return None
 
 

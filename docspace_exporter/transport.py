@@ -18,12 +18,15 @@ from requests.auth import AuthBase
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.connection import create_connection
 
-from docspace_exporter import __version__
+from docspace_exporter import __version__, files
 from docspace_exporter.config import Portal, TlsConfig
 from docspace_exporter.config_fields import is_loopback, split_url
 
 ANSWER_LIMIT = 64 * 1024 * 1024
 """Bytes of an answer, decompressed, that are read at most."""
+
+TRAFFIC_LIMIT = 2 * ANSWER_LIMIT
+"""Bytes that are received in a poll at most: heads and chunks have no bound of their own in http.client."""
 
 _CHUNK = 64 * 1024
 
@@ -37,10 +40,11 @@ class TlsFilesError(Exception):
 
 
 class Deadline:
-    """The moment at which a poll ends, whatever it is doing."""
+    """The moment at which a poll ends, whatever it is doing, and the bytes that it may receive until then."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
+        self._bytes_left = TRAFFIC_LIMIT
 
     def left(self) -> float:
         """Return the seconds left; raises TimeoutError when there are none."""
@@ -48,6 +52,12 @@ class Deadline:
         if left <= 0:
             raise TimeoutError("the poll's time is over")
         return left
+
+    def count(self, received: int) -> None:
+        """Take note of bytes received; raises TooLargeError when they are more than any good answers have."""
+        self._bytes_left -= received
+        if self._bytes_left < 0:
+            raise TooLargeError
 
     def passed(self) -> bool:
         """Tell whether the poll's time is over."""
@@ -108,6 +118,12 @@ def tls_context(tls: TlsConfig) -> ssl.SSLContext:
     Files are read anew, so that a renewed one needs no restart; all portals without any share one context.
     """
     ca_file = str(tls.ca_file) if tls.ca_file else os.environ.get("REQUESTS_CA_BUNDLE")
+    for file in (tls.ca_file, tls.cert_file, tls.key_file):
+        try:
+            if file:
+                files.check(file)
+        except OSError as error:
+            raise TlsFilesError(f"cannot use {file}: {error.strerror}") from None
     try:
         if tls == TlsConfig():
             return _default_context(ca_file)
@@ -183,11 +199,19 @@ class _Bounded(socket.socket):
 
     def recv(self, *args: Any) -> bytes:
         self._set_timeout()
-        return super().recv(*args)
+        received = super().recv(*args)
+        self._count(len(received))
+        return received
 
     def recv_into(self, *args: Any) -> int:
         self._set_timeout()
-        return super().recv_into(*args)
+        received = super().recv_into(*args)
+        self._count(received)
+        return received
+
+    def _count(self, received: int) -> None:
+        if self.deadline is not None:
+            self.deadline.count(received)
 
     def _set_timeout(self) -> None:
         if self.deadline is not None:

@@ -168,7 +168,7 @@ def _read_users(top: Section) -> Mapping[str, bytes]:
                 "basic_auth_users", "has a name that is not text or has a colon in it: write name: hash"
             )
             continue
-        match = _BCRYPT_HASH.fullmatch(str(password_hash))
+        match = _BCRYPT_HASH.fullmatch(password_hash) if isinstance(password_hash, str) else None
         if match is None:
             top.mistake(
                 f"basic_auth_users.{name}",

@@ -8,6 +8,11 @@ from typing import Any
 
 import yaml
 
+from docspace_exporter import files
+
+_PYYAML_FAULTS = (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError)
+"""What PyYAML raises of its own making, such as for text that only looks like a number."""
+
 
 class YamlError(Exception):
     """The file cannot be read as YAML; the text is one line, `path:line:column: what`."""
@@ -27,6 +32,8 @@ def read_yaml(path: Path) -> Any:
         raise YamlError(f"{where}: a control character stands here: remove it") from None
     except RecursionError:
         raise YamlError(f"{path}: is nested too deeply") from None
+    except _PYYAML_FAULTS:
+        raise YamlError(f"{path}: a value in it cannot be read: put it in quotes") from None
 
 
 def unknown_field(name: str, known: Iterable[str]) -> str:
@@ -43,11 +50,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def _read_text(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        content = files.read(path)
     except OSError as error:
         raise YamlError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise YamlError("the path of the file has a NUL in it") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -96,7 +101,7 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep=deep)
-        except (AttributeError, KeyError, ValueError):  # PyYAML's own, for text that only looks like a number
+        except _PYYAML_FAULTS:
             raise _mistake("this value cannot be read: put it in quotes", node) from None
 
 

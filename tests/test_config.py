@@ -270,9 +270,9 @@ class TestKeyFile:
             load_portal(path, api_key_file="key").read_key()
         assert str(caught.value) == f"{path.parent / 'key'} {message}"
 
-    def test_a_pipe_that_nobody_writes_to_is_empty(self, path: Path) -> None:
+    def test_a_pipe_is_not_waited_for(self, path: Path) -> None:
         os.mkfifo(path.parent / "key")
-        with pytest.raises(KeyUnreadableError, match="is empty"):
+        with pytest.raises(KeyUnreadableError, match="it is not a regular file"):
             load_portal(path, api_key_file="key").read_key()
 
     @pytest.mark.parametrize(

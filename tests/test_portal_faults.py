@@ -100,6 +100,7 @@ FAULTS = {
     "over 64 MiB": Fault(
         send_for_ever(http(body=b"", Content_Length=str(LIMIT + 1)), b" " * 2**16), Reason.TOO_LARGE
     ),
+    "chunk of -1 bytes": Fault(send_for_ever(CHUNKED + b"-1\r\n", b" " * 2**16), Reason.TOO_LARGE),
     "gzip bomb": Fault(answer(body=bomb(80), **GZIP), Reason.TOO_LARGE),
     "gzip of gzip": Fault(answer(body=gzip.compress(bomb(80)), **GZIP_TWICE), Reason.TOO_LARGE),
     "broken gzip": Fault(answer(body=b"no gzip", **GZIP), Reason.INVALID_RESPONSE),

@@ -34,6 +34,9 @@ ECHOES: Mapping[str, Callable[[str], bytes]] = {
     "redirect's path": lambda key: http(302, b"", Location=f"https://x.example/{key}?{key}"),
     "redirect's user": lambda key: http(302, b"", Location=f"https://{key}:{key}@x.example/"),
     "redirect's host": lambda key: http(302, b"", Location=f"https://{key}.example/"),
+    "part of the key as redirect's host": lambda key: http(
+        302, b"", Location=f"https://{key[3:-1]}.example/"
+    ),
     "retry": lambda key: http(429, b"", Retry_After=key),
     "type": lambda key: http(200, b"", Content_Type=key),
     "compression": lambda key: http(200, b"", Content_Encoding=key),
@@ -204,7 +207,13 @@ MISTAKES = {
     "key in a list": f"portals: [{{{PORTAL}, api_key: [{KEY}]}}]",
     "key twice": f"portals: [{{{PORTAL}, api_key: {KEY}, api_key_file: {KEY}}}]",
     "key as a file's name": f"portals: [{{{PORTAL}, api_key_file: {KEY}}}]",
+    "key with a word before it, as a file's name": f"portals: [{{{PORTAL}, api_key_file: Bearer {KEY}}}]",
     "key after no space": f"portals: [{{{PORTAL}, api_key:{KEY}}}]",
+    "key as a label": f"portals: [{{{PORTAL}, labels: {{{KEY}: x}}}}]",
+    "key after no space as a label": f"portals: [{{{PORTAL}, labels: {{api_key:{KEY}}}}}]",
+    "key as a label's value": f"portals: [{{{PORTAL}, labels: {{team: {KEY}}}}}]",
+    "key as a name": f"portals: [{{{PORTAL}, name: {KEY}}}]",
+    "key as two names": f"portals: [{{{PORTAL}, name: {KEY}}}, {{{PORTAL}, name: {KEY}}}]",
     "key as a field": f"portals: [{{{PORTAL}, {KEY}: }}]",
     "key as a portal": f"portals: [{KEY}]",
     "key as a url": f"portals: [{{url: {KEY}}}]",

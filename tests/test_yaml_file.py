@@ -27,6 +27,10 @@ from docspace_exporter.yaml_file import YamlError, read_yaml, unknown_field
         (b"a: 0b_", "1:4: this value cannot be read: put it in quotes"),
         (b"a: !!bool hunter2", "1:4: this value cannot be read: put it in quotes"),
         (b"? [a]\n: b", "1:3: found unhashable key"),
+        (b'a: "\\UFFFFFFFF"', "a value in it cannot be read: put it in quotes"),
+        (b'a: "\\U00110000"', "a value in it cannot be read: put it in quotes"),
+        (b"a: !!set [hunter2]", "a value in it cannot be read: put it in quotes"),
+        (b"a: " + b"1:" * 3000 + b"1.5", "1:4: this value cannot be read: put it in quotes"),
         (b"[" * 1000, "is nested too deeply"),
     ],
 )
@@ -46,7 +50,8 @@ def test_a_mistake_is_told_with_its_place_and_nothing_of_the_file(
     [
         ("/nowhere.yml", "/nowhere.yml: cannot be read: No such file or directory"),
         ("/", "/: cannot be read: Is a directory"),
-        ("a\0b", "the path of the file has a NUL in it"),
+        ("a\0b", "a\0b: cannot be read: its path is not valid"),
+        ("/dev/zero", "/dev/zero: cannot be read: it is not a regular file"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_a_mistake(path: str, mistake: str) -> None:
