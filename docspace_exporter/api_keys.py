@@ -11,9 +11,11 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 TEXT_LIMIT = 200
 """Characters kept of a name or an owner: both are free text of portal members."""
@@ -25,6 +27,9 @@ _SIGN_LIMIT = 3_000_000
 """Commas and opening brackets in an answer, at most; likewise. Each may cost a hundred times its byte."""
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_ENCODED = 20
+"""Characters that one may become when it is HTML-encoded, and more."""
+
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -129,9 +134,8 @@ def decode(body: bytes | bytearray) -> KeyList:
     try:
         records = [(record, False) for record in _ANSWER.decode(body).response]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        records = [_read_record(value) for value in _read_response(body)]
-    if len(records) > RECORD_LIMIT:
-        raise InvalidAnswerError(f"it has over {RECORD_LIMIT} records")
+        records = [_read_record(value) for value in _bounded(_read_response(body))]
+    _bounded(records)
     keys: dict[str, tuple[ApiKey, _Lineage]] = {}
     malformed = 0
     for record, flawed in records:
@@ -167,6 +171,12 @@ def _check_size(body: bytes | bytearray) -> None:
 
 def _count_signs(text: bytes | bytearray) -> int:
     return sum(text.count(sign) for sign in b"{[,")
+
+
+def _bounded(records: list[T]) -> list[T]:
+    if len(records) > RECORD_LIMIT:
+        raise InvalidAnswerError(f"it has over {RECORD_LIMIT} records")
+    return records
 
 
 def read_id(record: dict[str, Any]) -> str | None:
@@ -230,7 +240,7 @@ def _make_key(id_: str, record: _Record, dates: _Dates) -> ApiKey:
         name=_clean(record.name or ""),
         postfix=_clean(record.key_postfix or ""),
         # DocSpace server 3.7: displayName arrives HTML-encoded, name does not.
-        owner=_clean(html.unescape(owner or "")),
+        owner=_clean(html.unescape((owner or "")[: _ENCODED * TEXT_LIMIT])),
         permissions=_read_permissions(record.permissions),
         created=dates.created,
         expiry=dates.expiry,
@@ -249,7 +259,7 @@ def _read_permissions(permissions: _Permissions) -> tuple[str, ...] | None:
         return None
     if not permissions or "*" in permissions:
         return ()
-    return tuple(sorted(_UNSAFE.sub("\ufffd", permission) for permission in permissions))
+    return tuple(sorted(map(_clean, permissions)))
 
 
 def _timestamp(date: _Date) -> float | Literal[_Unreadable.DATE] | None:

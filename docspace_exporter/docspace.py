@@ -70,7 +70,7 @@ def _still_known(known: Identity | None, key: str, now: float) -> Identity:
     digest = hashlib.sha256(key.encode()).digest()
     if known is None or known.key_digest != digest:
         return Identity(digest)
-    if now - known.asked >= IDENTITY_LIFETIME:
+    if not 0 <= now - known.asked < IDENTITY_LIFETIME:
         return msgspec.structs.replace(known, asked=0.0)
     return known
 

@@ -285,6 +285,17 @@ def test_an_answer_that_would_take_gigabytes_to_decode_is_refused() -> None:
             api_keys.decode_object(body)
 
 
+def test_an_owner_of_any_length_costs_no_more_than_its_name() -> None:
+    for name in ("&#" + "1" * 5000 + ";", "&amp;" * 100_000, "&" * 100_000):
+        (key,) = decode(record(createBy={"displayName": name})).keys
+        assert 0 < len(key.owner) <= 200
+
+
+def test_a_permission_is_shortened() -> None:
+    (key,) = decode(record(permissions=["x" * 1000, "a\0"])).keys
+    assert key.permissions == ("a\ufffd", "x" * 200)
+
+
 def test_names_full_of_commas_and_brackets_cost_nothing() -> None:
     name = 'a \\" quoted, ' + "{[," * 3000
     keys = decode(*(record(id=str(number), name=name) for number in range(400))).keys
@@ -292,9 +303,10 @@ def test_names_full_of_commas_and_brackets_cost_nothing() -> None:
     assert keys[0].name == name[:200]
 
 
-def test_an_answer_of_more_records_than_a_portal_can_have_is_refused() -> None:
+@pytest.mark.parametrize("first", [b"{}", rb'{"id":"\ud800"}'])
+def test_an_answer_of_more_records_than_a_portal_can_have_is_refused(first: bytes) -> None:
     with pytest.raises(InvalidAnswerError, match="over 200000 records"):
-        api_keys.decode(b'{"response":[' + b'{"id":"1"},' * 200_000 + b"{}]}")
+        api_keys.decode(b'{"response":[' + first + b',{"id":"1"}' * 200_000 + b"]}")
 
 
 @pytest.mark.parametrize(
