@@ -12,7 +12,8 @@ def main() -> int:
     """Run the program; returns its exit code."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nothing is loaded yet that could be loaded again
+    # It waits, in every thread to come, until the server takes it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     if sys.stderr is None:  # closed by whoever started the program
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (for as long as the program runs)
     from docspace_exporter import cli  # noqa: PLC0415

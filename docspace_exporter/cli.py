@@ -37,6 +37,7 @@ from docspace_exporter.exposition import Exposition
 from docspace_exporter.flags import Flags
 from docspace_exporter.metrics import ExporterState
 from docspace_exporter.reload import Reloader
+from docspace_exporter.text import one_line
 from docspace_exporter.web import OPEN_PATHS, Delivery, Endpoints
 from docspace_exporter.web_config import WatchedWebConfig
 from docspace_exporter.web_middleware import BasicAuth, ResponseHeaders
@@ -50,8 +51,8 @@ SWITCH_INTERVAL = 0.0005
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     exporter = ExporterState(
-        version=os.environ.get("DOCSPACE_EXPORTER_VERSION") or __version__,
-        revision=os.environ.get("DOCSPACE_EXPORTER_REVISION") or "unknown",
+        version=one_line(os.environ.get("DOCSPACE_EXPORTER_VERSION") or __version__),
+        revision=one_line(os.environ.get("DOCSPACE_EXPORTER_REVISION") or "unknown"),
     )
     python = platform.python_version()
     version = f"docspace-exporter {exporter.version} (revision {exporter.revision}, Python {python})"
@@ -131,7 +132,7 @@ def _configuration(given: Flags) -> Iterator[Callable[[], Config]]:
         yield partial(load_file, given.config_file)
     elif os.environ.get("DOCSPACE_API_KEY") or os.environ.get("DOCSPACE_API_KEY_FILE"):
         raise ConfigError("DOCSPACE_URL is missing: a key is set, and no portal to use it at")
-    elif flags.DEFAULT_CONFIG_FILE.exists():
+    elif os.path.exists(flags.DEFAULT_CONFIG_FILE):  # noqa: PTH110 (Path.exists may raise PermissionError)
         yield partial(load_file, flags.DEFAULT_CONFIG_FILE)
     else:
         raise ConfigError(

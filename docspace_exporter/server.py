@@ -57,7 +57,8 @@ def split_address(address: str) -> tuple[str, int]:
     """Return host and port of `host:port`, `:port` or `[v6]:port`; raises ListenError."""
     host, colon, port = address.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
-    if not colon or not port.isdecimal() or int(port) > 65535 or (":" in bare and bare == host):
+    digits = port.isascii() and port.isdecimal() and len(port) <= len("65535")
+    if not colon or not digits or int(port) > 65535 or (":" in bare and bare == host):
         raise ListenError(f"{address!r} is no address to listen on: write host:port, :port or [v6]:port")
     return bare, int(port)
 
@@ -74,6 +75,8 @@ def listen(address: str) -> socket.socket:
                 reason = reason or error.strerror
     except socket.gaierror as error:
         reason = error.strerror
+    except UnicodeError:
+        reason = "it is no name of a host"
     raise ListenError(f"cannot listen on {address}: {reason}: choose --web.listen-address")
 
 
@@ -151,12 +154,22 @@ def serve(
     on_ready: Callable[[], object],
     on_hangup: Callable[[], object],
 ) -> None:
-    """Serve until SIGTERM or SIGINT; a SIGHUP calls `on_hangup` in a thread.
+    """Serve until SIGTERM or SIGINT; a SIGHUP, which must be blocked, calls `on_hangup` in a thread.
 
     `on_ready` is called once these signals are heeded.
     """
     _allow_many_files()
-    asyncio.run(_serve_until_signal(app, listener, tls, on_ready, on_hangup))
+    threading.Thread(target=_wait_for_hangups, args=(on_hangup,), name="hangups", daemon=True).start()
+    asyncio.run(_serve_until_signal(app, listener, tls, on_ready))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # it is stopping already
+
+
+def _wait_for_hangups(on_hangup: Callable[[], object]) -> None:
+    """Call once for any number of signals that come meanwhile."""
+    while True:
+        signal.sigwait({signal.SIGHUP})
+        on_hangup()
 
 
 def _allow_many_files() -> None:
@@ -171,7 +184,6 @@ async def _serve_until_signal(
     listener: socket.socket,
     tls: ssl.SSLContext | None,
     on_ready: Callable[[], object],
-    on_hangup: Callable[[], object],
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_ignore_client_faults)
@@ -186,7 +198,6 @@ async def _serve_until_signal(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_stop)
-    loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, on_hangup))
     on_ready()
     await serve_until(stop, app, listener, tls)
 

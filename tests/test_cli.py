@@ -258,6 +258,15 @@ def test_a_closed_stderr_costs_the_words_only() -> None:
     assert values(samples(done.stdout), "docspace_up", "portal") == {("demo",): 1}
 
 
+def test_a_host_that_cannot_be_is_told_in_a_line(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    write_config(tmp_path, "https://acme.example")
+    done = run("--web.listen-address=a..b:9000")
+    assert done.code == 1
+    assert done.errors == [
+        "docspace-exporter: cannot listen on a..b:9000: it is no name of a host: choose --web.listen-address"
+    ]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_the_program_starts_ends_it_without_a_word(number: signal.Signals) -> None:
     command = [*EXPORTER, "--demo", "--web.listen-address=127.0.0.1:0"]
@@ -272,9 +281,10 @@ def test_a_signal_while_the_program_starts_ends_it_without_a_word(number: signal
 def heeds(pid: int, number: signal.Signals) -> bool:
     """Tell whether a process has a handler of its own for a signal, which SIGINT has from Python on."""
     status = Path(f"/proc/{pid}/status").read_text()
-    caught = int(re.findall(r"^SigCgt:\t(\w+)", status, re.MULTILINE)[0], 16)
-    ignored = int(re.findall(r"^SigIgn:\t(\w+)", status, re.MULTILINE)[0], 16)
-    return bool(caught >> number - 1 & 1 and ignored >> signal.SIGHUP - 1 & 1)
+    caught, blocked = (
+        int(re.findall(rf"^{name}:\t(\w+)", status, re.MULTILINE)[0], 16) for name in ("SigCgt", "SigBlk")
+    )
+    return bool(caught >> number - 1 & 1 and blocked >> signal.SIGHUP - 1 & 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -290,6 +300,43 @@ def test_a_signal_ends_the_program_at_once_though_a_poll_hangs(
                 exporter.process.send_signal(number)
                 assert exporter.process.wait(timeout=2) == 0
             assert "Traceback" not in exporter.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_more_signals_change_nothing_when_the_program_stops(number: signal.Signals, tmp_path: Path) -> None:
+    with processes.exporter(tmp_path, "--demo") as exporter:
+        wait_for(lambda: exporter.answers("/-/ready"), "the first poll")
+        while exporter.process.poll() is None:
+            exporter.process.send_signal(number)
+            time.sleep(0.001)
+        assert exporter.process.returncode == 0
+    assert "Traceback" not in exporter.log
+
+
+def test_a_hangup_while_the_program_starts_waits_until_it_can_reload(tmp_path: Path) -> None:
+    with FaultyPortal(answer()) as portal:
+        write_config(tmp_path, portal.url)
+        command = [*EXPORTER, "--web.listen-address=127.0.0.1:0"]
+        errors = tmp_path / "errors"
+        with (
+            errors.open("wb") as file,
+            subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=file) as process,
+        ):
+            wait_for(lambda: heeds(process.pid, signal.SIGTERM), "the program to heed signals")
+            process.send_signal(signal.SIGHUP)
+            wait_for(lambda: errors.read_text().count("Configuration loaded") == 2, "the reload")
+            process.terminate()
+            assert process.wait(timeout=3) == 0
+
+
+def test_a_flood_of_hangups_is_borne(tmp_path: Path) -> None:
+    with processes.exporter(tmp_path, "--demo") as exporter:
+        for _ in range(20_000):
+            exporter.process.send_signal(signal.SIGHUP)
+        assert exporter.answers("/-/healthy")
+        exporter.process.terminate()
+        assert exporter.process.wait(timeout=3) == 0
+    assert "Traceback" not in exporter.log
 
 
 def test_a_hangup_reloads_the_configuration_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ def test_metrics_at_the_root_leave_no_place_for_the_status_page() -> None:
         ["--web.telemetry-path=/a b"],
         ["--web.telemetry-path=/{id}"],
         ["--two\nlines"],
+        ["--web.listen-address=:" + "9" * 5000],
+        ["--web.listen-address=:٩٧٦٤"],
     ],
 )
 def test_wrong_flags_are_one_line_and_exit_code_2(
