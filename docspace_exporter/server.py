@@ -161,8 +161,6 @@ def serve(
     _allow_many_files()
     threading.Thread(target=_wait_for_hangups, args=(on_hangup,), name="hangups", daemon=True).start()
     asyncio.run(_serve_until_signal(app, listener, tls, on_ready))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # it is stopping already
 
 
 def _wait_for_hangups(on_hangup: Callable[[], object]) -> None:
@@ -190,6 +188,9 @@ async def _serve_until_signal(
     stop = asyncio.Event()
 
     def on_stop() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)  # one is enough
         timer = threading.Timer(HARD_STOP, os._exit, (0,))
         timer.daemon = True
         timer.start()
