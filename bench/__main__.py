@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import busy, memory, poll, portals, scrape, start
+from bench import busy, dashboard_query, memory, poll, portals, scrape, start
 from bench.plan import FULL, SMALL
 from bench.report import render
 
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "poll": poll.run,
     "memory": memory.run,
     "start": start.run,
+    "dashboard": dashboard_query.run,
     "portals": portals.run,
 }
 

@@ -4,7 +4,6 @@ import contextlib
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -14,8 +13,8 @@ import requests
 import yaml
 
 from bench import programs
-from bench.plan import FULL, Plan
-from bench.report import Result, Table, at_most, milliseconds, render
+from bench.plan import Plan
+from bench.report import Result, Table, at_most, milliseconds
 
 _DASHBOARD = programs.ROOT / "grafana" / "dashboards" / "docspace-api-keys.json"
 _TABLE = "API keys, soonest to expire first"
@@ -49,7 +48,7 @@ def run(plan: Plan) -> Result:
 def _queries() -> Mapping[str, str]:
     panels = json.loads(_DASHBOARD.read_text())["panels"]
     (table,) = (panel for panel in panels if panel["title"] == _TABLE)
-    everything = {"$portal": ".*", "$owner": ".*"}
+    everything = {"${portal:regex}": ".*", "${owner:regex}": ".*"}
     queries = {}
     for target in table["targets"]:
         query = target["expr"]
@@ -89,7 +88,3 @@ def _prometheus(metrics_url: str) -> Iterator[str]:
                 yield url
             finally:
                 process.terminate()
-
-
-if __name__ == "__main__":
-    sys.stdout.write(render([run(FULL)], FULL.runs))
