@@ -42,10 +42,16 @@ class Reloader:
             try:
                 config = self._load()
             except ConfigError as error:
-                for mistake in error.mistakes:
-                    logger.log(logging.ERROR, "Configuration not reloaded: %s", mistake)
-                self._exporter = msgspec.structs.replace(self._exporter, reload_successful=False)
-                self._exposition.show_exporter(self._exporter)
-                return error.mistakes
+                return self._refuse(error.mistakes)
+            except Exception as error:
+                # Nobody foresaw it, so its text may hold a secret.
+                return self._refuse([f"reading it broke with {type(error).__name__}: please report this"])
             self.apply(config)
             return ()
+
+    def _refuse(self, mistakes: Sequence[str]) -> Sequence[str]:
+        for mistake in mistakes:
+            logger.log(logging.ERROR, "Configuration not reloaded: %s", mistake)
+        self._exporter = msgspec.structs.replace(self._exporter, reload_successful=False)
+        self._exposition.show_exporter(self._exporter)
+        return mistakes
