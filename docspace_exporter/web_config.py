@@ -104,6 +104,10 @@ class WatchedWebConfig:
             _check_change(self._newest, newest, self._path)
         except ConfigError as error:
             newest, mistakes = self._newest, error.mistakes
+        except Exception as error:
+            # Nobody foresaw it, so its text may hold a secret.
+            newest = self._newest
+            mistakes = (f"{self._path}: reading it broke with {type(error).__name__}: please report this",)
         if mistakes != self._mistakes:
             for mistake in mistakes:
                 logger.error("Web configuration not reloaded: %s", mistake)

@@ -16,7 +16,7 @@ from tls_server import write_certificates, write_pair, write_pair_of_name
 
 from docspace_exporter import web_config
 from docspace_exporter.config import ConfigError
-from docspace_exporter.web_config import WatchedWebConfig, load
+from docspace_exporter.web_config import WatchedWebConfig, WebConfig, load
 
 BAD_FILES = sorted((Path(__file__).parent / "web_configs").glob("*.yml"))
 TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key"
@@ -210,6 +210,25 @@ def test_a_broken_new_file_leaves_the_old_in_force_and_is_logged_once(
     assert watched.current().users == {"prometheus": HASH.encode()}
     (message,) = caplog.messages
     assert message.startswith(f"Web configuration not reloaded: {path}: basic_auth_users.prometheus: is not")
+
+
+@pytest.mark.usefixtures("always_look")
+def test_what_nobody_foresaw_leaves_the_old_in_force_and_is_told_without_its_text(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(_: Path) -> WebConfig:
+        raise RuntimeError("hunter2")
+
+    path.write_text(f"basic_auth_users: {{prometheus: {HASH}}}")
+    watched = WatchedWebConfig(path)
+    path.write_text(f"basic_auth_users: {{grafana: {HASH}}}")
+    with monkeypatch.context() as patch:
+        patch.setattr(web_config, "load", break_down)
+        assert "prometheus" in watched.current().users
+    assert caplog.messages == [
+        f"Web configuration not reloaded: {path}: reading it broke with RuntimeError: please report this"
+    ]
+    assert "grafana" in watched.current().users
 
 
 @pytest.mark.usefixtures("always_look")
