@@ -1,4 +1,4 @@
-"""Where the program begins: signals are heeded before the rest is imported, which takes half a second.
+"""Where the program begins: signals are heeded before the rest is imported, which takes a while.
 
 `docspace-exporter`, `python -m docspace_exporter` and `python exporter.py` are this.
 """
