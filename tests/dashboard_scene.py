@@ -73,6 +73,7 @@ def playing(directory: Path) -> Iterator[Scene]:
             _portal(name, portals[name].url, _of_name(portals[name], "admin console"))
             for name in (NORTH, SOUTH)
         ]
+        second.append({"name": QUIET, "url": "http://127.0.0.1:1", "api_key": "sk-none"})
         replicas = [
             stack.enter_context(_exporter(directory / name, configured))
             for name, configured in (("first", first), ("second", second))

@@ -23,6 +23,9 @@ _LISTENING = re.compile(r'msg="?Listening(?: on"|) address=(\S+)')
 
 T = TypeVar("T")
 
+Database = Callable[[Path, Mapping[str, Any]], contextlib.AbstractContextManager["Program"]]
+"""Runs a database that scrapes as a configuration says."""
+
 
 def wait_for(condition: Callable[[], T | None], what: str, timeout: float = 60) -> T:
     """Return the first truthy value of `condition`; raises AssertionError that says what never came."""

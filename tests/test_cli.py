@@ -70,6 +70,13 @@ def test_the_version_is_printed(run: Callable[..., Outcome]) -> None:
     assert done.output == f"docspace-exporter {__version__} (revision abc, Python {python})\n"
 
 
+def test_without_its_dependencies_the_program_says_what_to_do() -> None:
+    command = (sys.executable, "-S", *EXPORTER[1:], "--version")
+    done = Outcome(subprocess.run(command, capture_output=True, timeout=30, check=False))
+    assert (done.code, len(done.errors)) == (1, 1)
+    assert done.errors[0].endswith("run `make demo`, or install the package")
+
+
 def test_wrong_flags_are_told_in_a_line(run: Callable[..., Outcome]) -> None:
     done = run("--nonsense")
     assert (done.code, done.output) == (2, "")
@@ -377,6 +384,8 @@ def test_the_demo_tells_where_its_portal_listens_and_the_key_it_takes(tmp_path: 
         told = re.search(r"A demo portal listens at (\S+) and takes the key (\S+)\n", exporter.log)
         assert told is not None
         portal, key = told.groups()
+        port = exporter.url.rpartition(":")[2]
+        wait_for(lambda: f"Open http://localhost:{port}/ for the page" in exporter.log, "where to look")
         listed = requests.get(f"{portal}/api/2.0/keys", headers={"Authorization": f"Bearer {key}"}, timeout=5)
         wait_for(lambda: exporter.answers("/-/ready"), "the first poll")
         text = requests.get(exporter.url + "/metrics", timeout=5).text

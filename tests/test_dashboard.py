@@ -298,6 +298,11 @@ def test_of_a_thousand_keys_twenty_have_lines(scene: Scene, database: str, title
     assert sorted(shown) == sorted(expected)
 
 
+def test_a_portal_that_one_replica_cannot_poll_is_shown_as_failed(scene: Scene, database: str) -> None:
+    (line,) = lines(replace(scene.view(database, QUIET), seconds=2, step=1), "Portal up")
+    assert line.last == 0
+
+
 def test_the_portal_with_the_oldest_data_stands_first(scene: Scene, database: str) -> None:
     title = "Portals, oldest data first"
     down, *others = table(scene.view(database), title)
@@ -308,7 +313,8 @@ def test_the_portal_with_the_oldest_data_stands_first(scene: Scene, database: st
     assert shown_as(title, "Data", down["Data"]) == "stale"
     assert {row["Portal"] for row in others} == {*PORTALS} - {DOWN}
     for row in others:
-        assert shown_as(title, "Newest poll", row["Newest poll"]) == "good"
+        newest = "failed" if row["Portal"] == QUIET else "good"
+        assert shown_as(title, "Newest poll", row["Newest poll"]) == newest
         assert shown_as(title, "Data", row["Data"]) == "fresh"
         seen = "unknown" if row["Portal"] == VAGUE else "all"
         assert shown_as(title, "Keys seen", row["Keys seen"]) == seen

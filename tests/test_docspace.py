@@ -63,6 +63,11 @@ def test_a_redirect_is_told_and_the_key_goes_nowhere_else(status: int) -> None:
     assert elsewhere.heads == []
 
 
+def test_a_key_file_of_any_name_is_told_in_a_line(tmp_path: Path) -> None:
+    portal = portal_at("https://acme.example", api_key=None, api_key_file=tmp_path / "two\nlines\udcff")
+    assert failure_at(portal).message.endswith("two\ufffdlines\ufffd: No such file or directory")
+
+
 def test_a_redirect_to_the_portal_itself_names_no_other_place() -> None:
     with FaultyPortal(answer()) as portal:
         portal.behave = answer(302, Location=portal.url.upper() + "/login")

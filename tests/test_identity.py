@@ -86,6 +86,14 @@ def test_who_the_exporter_is_is_asked_once_an_hour(demo_portal: DemoPortal) -> N
     assert later.asked >= first.asked
 
 
+def test_who_the_exporter_is_is_asked_again_when_the_clock_was_ahead(demo_portal: DemoPortal) -> None:
+    portal = portal_at(demo_portal.url, api_key=demo_portal.keys[-1].secret)
+    identity = docspace.poll(portal, None).identity
+    demo_portal.requests.clear()
+    docspace.poll(portal, msgspec.structs.replace(identity, asked=identity.asked + 86_400))
+    assert list(demo_portal.requests) == [KEYS, OWN_KEY, OWN_USER]
+
+
 def test_who_the_exporter_is_is_asked_again_when_its_key_is_replaced(
     demo_portal: DemoPortal, tmp_path: Path
 ) -> None:
