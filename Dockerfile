@@ -39,8 +39,8 @@ COPY deploy/healthcheck.py /opt/docspace-exporter/healthcheck.py
 # Mount config.yaml here, or set DOCSPACE_URL and DOCSPACE_API_KEY_FILE and mount the key only.
 WORKDIR /etc/docspace-exporter
 USER 65532:65532
-EXPOSE 9764
-# On another port than 9764, override it: python3 /opt/docspace-exporter/healthcheck.py PORT
+EXPOSE 10059
+# On another port than 10059, override it: python3 /opt/docspace-exporter/healthcheck.py PORT
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
     CMD ["python3", "-I", "/opt/docspace-exporter/healthcheck.py"]
 ENTRYPOINT ["docspace-exporter"]

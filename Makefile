@@ -1,4 +1,4 @@
-# `make demo` and `make test` do all the set-up themselves.
+# `make demo` and `make test` do all the set-up themselves; `make` lists the targets.
 
 PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -17,34 +17,39 @@ install = { { $(SUDO) apt-get update --quiet --quiet && \
 # need PROGRAM,PACKAGE: has Debian's package installed where the program is missing.
 need = $(call find,$(1)) || $(call install,$(2))
 
-.PHONY: demo test unit lint format tools lock clean
+.PHONY: help demo test unit lint format module-table tools lock clean
 
-demo: $(READY)
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(READY)  ## run the exporter with a demo portal
 	$(BIN)/python exporter.py --demo
 
-test: $(READY) tools
+test: $(READY) tools  ## run all tests but the slow ones, with coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-# What needs no tool beside Python.
-unit: $(READY)
-	$(BIN)/python -m pytest -m "not tools"
+unit: $(READY)  ## run the tests that need only Python
+	$(BIN)/python -m pytest tests/unit tests/program
 
-lint: $(READY)
+lint: $(READY)  ## check the code with ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: $(READY)
+format: $(READY)  ## format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 tools:
 	@(for tool in $(TOOLS); do $(call find,$$tool) || exit 1; done) || $(call install,$(PACKAGES))
 
-lock: $(BIN)/uv
+module-table: $(READY)  ## update the table of modules in CONTRIBUTING.md
+	$(BIN)/python -m tests.support.modules
+
+lock: $(BIN)/uv  ## lock the dependencies after a change in pyproject.toml
 	$(BIN)/uv lock
 
 $(READY): pyproject.toml uv.lock | $(BIN)/uv
@@ -57,21 +62,20 @@ $(BIN)/uv:
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check "uv>=0.13,<1"
 
-clean:
+clean:  ## remove what the other targets created
 	rm -rf .venv dist build .build .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # Stress
 .PHONY: stress
 
-# Slow clients, a soak and 20,000 generated answers; prints the figures.
-stress: $(READY) tools
+stress: $(READY) tools  ## run the slow tests: slow clients, a long run, 20,000 generated responses
 	$(BIN)/python -m pytest tests/stress -s
-	$(BIN)/python -m pytest tests/test_properties.py --hypothesis-profile=stress -s -v
+	$(BIN)/python -m pytest tests/unit/docspace/test_properties.py --hypothesis-profile=stress -s -v
 
 # Bench
 .PHONY: bench
 
-bench: $(READY) tools
+bench: $(READY) tools  ## measure speed and memory
 	$(BIN)/python -m bench
 
 # Ship
@@ -82,13 +86,12 @@ HELM := .build/bin/helm
 COMPOSE_SPEC := .build/bin/compose-spec
 # Helm takes Go 1.24; where the machine has no such Go, PyPI does.
 GO := $(shell go version 2>/dev/null | grep --quiet --extended-regexp 'go1\.(2[4-9]|[3-9])' && command -v go || echo $(BIN)/go)
-SHIP_TEST = PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest --override-ini=pythonpath=tests
+SHIP_TEST = PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest --override-ini=pythonpath=.
 
 .DELETE_ON_ERROR:
-.PHONY: chart chart-files chart-golden ship-test package-test chart-test compose-test unit-test image-test
+.PHONY: chart chart-files chart-golden ship-test package-test chart-test compose-test systemd-test image-test
 
-# The chart with the rules and the dashboard in it, as a package.
-chart: chart-files $(HELM)
+chart: chart-files $(HELM)  ## package the Helm chart
 	$(HELM) package $(CHART) --destination dist
 
 chart-files: $(CHART_FILES)
@@ -102,9 +105,9 @@ $(CHART)/files/%.json: grafana/dashboards/%.json
 	cp $< $@
 
 chart-golden: $(READY) chart-files $(HELM)
-	PYTHONPATH=tests $(BIN)/python deploy/tests/helm.py
+	PYTHONPATH=. $(BIN)/python deploy/tests/helm.py
 
-ship-test: package-test chart-test compose-test unit-test image-test
+ship-test: package-test chart-test compose-test systemd-test image-test  ## test package, chart, compose files, systemd unit and image
 
 package-test: $(READY)
 	$(SHIP_TEST) deploy/tests/test_package.py
@@ -116,7 +119,7 @@ compose-test: $(READY) tools $(COMPOSE_SPEC)
 	$(SHIP_TEST) deploy/tests/test_compose.py
 
 # Boots a systemd, which takes root.
-unit-test: $(READY) .build/base.tar
+systemd-test: $(READY) .build/base.tar
 	@$(call need,systemd-analyze,systemd)
 	@$(call need,systemd-nspawn,systemd-container)
 	$(SUDO) env $(SHIP_TEST) -p no:cacheprovider deploy/tests/test_systemd_unit.py deploy/tests/test_systemd_service.py

@@ -18,12 +18,12 @@ from prometheus_client import (
     make_asgi_app,
 )
 
-from docspace_exporter import server
-from docspace_exporter.collector import DocSpaceCollector
-from docspace_exporter.config import Portal
-from docspace_exporter.docspace import KEYS_PATH
+from docspace_exporter.config.portals import Portal
+from docspace_exporter.docspace.client import KEYS_PATH
 from docspace_exporter.metrics import ExporterState
 from docspace_exporter.poller import PortalState, poll
+from docspace_exporter.web import server
+from tests.support.collector import DocSpaceCollector
 
 
 def collector_of(portal_url: str) -> DocSpaceCollector:

@@ -54,4 +54,4 @@ def _greets_over_tls(port: int) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 9764))
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10059))

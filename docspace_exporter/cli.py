@@ -18,29 +18,33 @@ from pathlib import Path
 import msgspec
 import urllib3
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.exposition import generate_latest
 from starlette.types import ASGIApp
 
-from docspace_exporter import __version__, demo, flags, logs, poller, server, transport
-from docspace_exporter.collector import DocSpaceCollector
-from docspace_exporter.config import (
+from docspace_exporter import __version__, demo, flags, logs, poller
+from docspace_exporter.config.portals import (
     Config,
-    ConfigError,
+    InvalidPortalsError,
     KeyUnreadableError,
     Portal,
     TlsConfig,
     load_environment,
     load_file,
 )
-from docspace_exporter.config_fields import field_path
-from docspace_exporter.exposition import Exposition
+from docspace_exporter.config.section import ConfigError, field_path
+from docspace_exporter.docspace import transport
+from docspace_exporter.exposition import Exposition, Format
 from docspace_exporter.flags import Flags
 from docspace_exporter.metrics import ExporterState
 from docspace_exporter.reload import Reloader
 from docspace_exporter.text import one_line
-from docspace_exporter.web import OPEN_PATHS, Delivery, Endpoints
-from docspace_exporter.web_config import WatchedWebConfig
-from docspace_exporter.web_middleware import BasicAuth, ResponseHeaders
+from docspace_exporter.web import server
+from docspace_exporter.web.config import WatchedWebConfig
+from docspace_exporter.web.endpoints import OPEN_PATHS, Endpoints
+from docspace_exporter.web.middleware import (
+    BasicAuthMiddleware,
+    ResponseHeadersMiddleware,
+    SlowClientMiddleware,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _configuration(given) as load:
             return _run(given, exporter, load)
     except ConfigError as error:
-        return _fail(*error.mistakes)
+        return _fail(*error.errors)
     except server.ListenError as error:
         return _fail(str(error))
 
@@ -105,16 +109,16 @@ def _run(given: Flags, exporter: ExporterState, load: Callable[[], Config]) -> i
 def _around(app: ASGIApp, web_config: WatchedWebConfig | None) -> ASGIApp:
     """Return the endpoints with what every request passes on its way in and out."""
     if web_config:
-        app = BasicAuth(app, web_config.current, OPEN_PATHS)
-    app = Delivery(app)
-    return ResponseHeaders(app, web_config.current) if web_config else app
+        app = BasicAuthMiddleware(app, web_config.current, OPEN_PATHS)
+    app = SlowClientMiddleware(app)
+    return ResponseHeadersMiddleware(app, web_config.current) if web_config else app
 
 
 @contextlib.contextmanager
 def _configuration(given: Flags) -> Iterator[Callable[[], Config]]:
     """Give what loads the configuration: the demo's, the environment's or a file's."""
     if given.demo:
-        with demo.DemoPortal(demo.telling_keys(datetime.now(UTC))) as portal:
+        with demo.DemoPortal(demo.sample_keys(datetime.now(UTC))) as portal:
             secret = portal.keys[-1].secret
             sys.stderr.write(
                 f"A demo portal listens at {portal.url} and takes the key {secret}\n"
@@ -142,26 +146,25 @@ def _configuration(given: Flags) -> Iterator[Callable[[], Config]]:
 
 
 def _check(load: Callable[[], Config], web_config_file: Path | None) -> int:
-    """Say what is wrong with both configurations, and with the files that they name."""
-    mistakes: list[str] = []
+    """Report every problem of both configurations, and of the files that they name."""
+    errors: list[str] = []
     portals = 0
-    config: Config | None
     try:
         config = load()
-    except ConfigError as error:
-        mistakes += error.mistakes
-        config = error.readable
-    if config:
         portals = len(config.portals)
-        mistakes += _unusable_files(config)
+        errors += _unusable_files(config)
+    except InvalidPortalsError as error:
+        errors += [*error.errors, *_unusable_files(error.config)]
+    except ConfigError as error:
+        errors += error.errors
     try:
         if web_config_file:
             WatchedWebConfig(web_config_file)
     except ConfigError as error:
-        mistakes += error.mistakes
-    if mistakes:
-        return _fail(*mistakes)
-    return _print(f"The configuration is good: {portals} portal{'' if portals == 1 else 's'}\n".encode())
+        errors += error.errors
+    if errors:
+        return _fail(*errors)
+    return _print(f"The configuration is valid: {portals} portal{'' if portals == 1 else 's'}\n".encode())
 
 
 def _unusable_files(config: Config) -> Iterator[str]:
@@ -185,7 +188,9 @@ def _once(config: Config, exporter: ExporterState) -> int:
         signal.signal(number, lambda *_: os._exit(1))
     with ThreadPoolExecutor(max_workers=min(32, len(config.portals))) as workers:
         states = list(workers.map(poller.poll, map(poller.PortalState, config.portals)))
-    printed = _print(generate_latest(DocSpaceCollector(exporter, states, config.label_names)))
+    exposition = Exposition(exporter, CollectorRegistry())
+    exposition.show(exporter, lambda: states, config.label_names)
+    printed = _print(exposition.render(Format.TEXT, gzip=False))
     return printed if all(state.up for state in states) else 1
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from docspace_exporter.failures import KEYS_PAGE
+from docspace_exporter.docspace.model import KEYS_PAGE
 
 REQUESTS_PER_MINUTE = 1500
 
@@ -104,7 +104,7 @@ _STORIES: tuple[tuple[str, str, float, float | None, float | None, tuple[str, ..
 )
 
 
-def telling_keys(now: datetime) -> list[DemoKey]:
+def sample_keys(now: datetime) -> list[DemoKey]:
     """Return keys that tell a story each, newest first; the last is for the exporter itself."""
     users = {
         "ann": User("Ann O'Neil", is_admin=True),

@@ -4,13 +4,11 @@ prometheus-client renders what needs its knowledge, each once: comments, the por
 labels of each key, which the key's other series then share.
 """
 
-import functools
-import struct
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
+from typing import Any
 
 import msgspec
 from prometheus_client import exposition as text_format
@@ -20,8 +18,9 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
-from docspace_exporter.api_keys import ApiKey
-from docspace_exporter.docspace import Answer
+from docspace_exporter import gzip_blocks
+from docspace_exporter.docspace.model import ApiKey, Snapshot
+from docspace_exporter.gzip_blocks import Block, lasting_block
 from docspace_exporter.metrics import (
     KEY_GAUGES,
     TICKING_KEY_GAUGES,
@@ -38,12 +37,7 @@ from docspace_exporter.metrics import (
 )
 from docspace_exporter.poller import PortalState
 
-_WORTH_DEFLATING = 32 * 1024
-"""Bytes from which a text is compressed once a poll, not at each scrape."""
-
 _EOF = b"# EOF\n"
-_deflater = functools.partial(zlib.compressobj, 1, zlib.DEFLATED, -zlib.MAX_WBITS)
-_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 
 
 class Format(Enum):
@@ -62,19 +56,12 @@ def negotiate(accept: str) -> Format:
     return Format.OPENMETRICS if content_type.startswith("application/openmetrics-text") else Format.TEXT
 
 
-class _Block(msgspec.Struct, frozen=True):
-    """Sample lines of one family, and the same deflated where that is worth it."""
-
-    text: bytes
-    deflated: bytes | None
-
-
 class _Family(msgspec.Struct, frozen=True):
     """One portal's part of a family that stays the same between polls."""
 
     metric: Metric
     """Without samples; what the comments come from."""
-    block: _Block
+    block: Block
 
 
 class _TickingFamily(msgspec.Struct, frozen=True):
@@ -98,12 +85,14 @@ class _PortalText(msgspec.Struct, frozen=True):
     ticking: Sequence[_TickingFamily]
 
 
-class _Page(msgspec.Struct, frozen=True):
+class _Exposed(msgspec.Struct, frozen=True):
     """All that one exposition is made from."""
 
     exporter: ExporterState
     label_names: Sequence[str] = ()
     portals: Mapping[str, _PortalText] = {}
+    version: int = 0
+    """Grows with every change."""
 
 
 class Exposition:
@@ -116,12 +105,14 @@ class Exposition:
         self, exporter: ExporterState, process: Collector, clock: Callable[[], float] = time.time
     ) -> None:
         """`process` has the metrics of the process itself."""
-        self._page = _Page(exporter)
+        self._exposed = _Exposed(exporter)
         self._process = process
         self._clock = clock
         self._changing = threading.Lock()
         self._rendering = threading.Lock()
-        self._rendered: dict[tuple[Format, bool], tuple[_Page, float, bytes]] = {}
+        self._rendered: dict[tuple[Format, bool], bytes] = {}
+        self._rendered_at: tuple[int, float] = -1, 0.0
+        """Version and Unix seconds of what is in `_rendered`."""
 
     def show(
         self,
@@ -132,67 +123,71 @@ class Exposition:
         """Expose these portals, and no other, from now on."""
         with self._changing:
             texts = {state.portal.name: _portal_text(state, label_names) for state in states()}
-            self._page = _Page(exporter, label_names, texts)
+            self._change(exporter=exporter, label_names=label_names, portals=texts)
 
     def show_exporter(self, exporter: ExporterState) -> None:
         """Expose another state of the exporter itself."""
         with self._changing:
-            self._page = msgspec.structs.replace(self._page, exporter=exporter)
+            self._change(exporter=exporter)
 
     def update(self, state: PortalState) -> None:
-        """Expose a portal's new state, unless the portal is exposed no more."""
+        """Expose a portal's new state, unless the portal is no longer exposed."""
         with self._changing:
-            page = self._page
-            shown = page.portals.get(state.portal.name)
+            exposed = self._exposed
+            shown = exposed.portals.get(state.portal.name)
             if shown is not None and shown.state.portal == state.portal:
-                text = _portal_text(state, page.label_names, shown)
-                portals = {**page.portals, state.portal.name: text}
-                self._page = msgspec.structs.replace(page, portals=portals)
+                text = _portal_text(state, exposed.label_names, shown)
+                self._change(portals={**exposed.portals, state.portal.name: text})
+
+    def _change(self, **fields: Any) -> None:
+        version = self._exposed.version + 1
+        self._exposed = msgspec.structs.replace(self._exposed, version=version, **fields)
 
     def render(self, format_: Format, *, gzip: bool) -> bytes:
         """Return the exposition as it is now, counted in whole seconds, gzipped or plain."""
         with self._rendering:
-            page, now = self._page, float(int(self._clock()))
-            kept = self._rendered.get((format_, gzip))
-            if kept is not None and kept[0] is page and kept[1] == now:
-                return kept[2]
-            blocks = self._blocks(page, format_, now)
-            body = _gzip(blocks) if gzip else b"".join(block.text for block in blocks)
-            self._rendered[format_, gzip] = page, now, body
+            exposed, now = self._exposed, float(int(self._clock()))
+            if self._rendered_at != (exposed.version, now):
+                self._rendered_at, self._rendered = (exposed.version, now), {}
+            body = self._rendered.get((format_, gzip))
+            if body is None:
+                blocks = self._blocks(exposed, format_, now)
+                body = gzip_blocks.gzip(blocks) if gzip else b"".join(block.text for block in blocks)
+                self._rendered[format_, gzip] = body
             return body
 
-    def _blocks(self, page: _Page, format_: Format, now: float) -> Iterator[_Block]:
-        yield _plain(_render(_Given(exporter_metrics(page.exporter)), format_))
-        portals = list(page.portals.values())
+    def _blocks(self, exposed: _Exposed, format_: Format, now: float) -> Iterator[Block]:
+        yield Block(_render(_StaticCollector(exporter_metrics(exposed.exporter)), format_))
+        portals = list(exposed.portals.values())
         for parts in zip(*(portal.families for portal in portals), strict=True):
             if any(part.block.text for part in parts):
-                yield _plain(_render(_Given([parts[0].metric]), format_))
+                yield Block(_render(_StaticCollector([parts[0].metric]), format_))
                 yield from (part.block for part in parts)
         for metrics in zip(
             *(ticking_portal_metrics(portal.state, portal.labels, now) for portal in portals), strict=True
         ):
             samples = [sample for metric in metrics for sample in metric.samples]
             if samples:
-                yield _plain(_render(_Given([_metric_with(metrics[0], samples)]), format_))
+                yield Block(_render(_StaticCollector([_metric_with(metrics[0], samples)]), format_))
         for parts_ in zip(*(portal.ticking for portal in portals), strict=True):
             if any(part.heads for part in parts_):
-                yield _plain(_render(_Given([parts_[0].metric]), format_))
-                yield from (_plain(part.text(now).encode()) for part in parts_)
-        yield _plain(_render(self._process, format_))
+                yield Block(_render(_StaticCollector([parts_[0].metric]), format_))
+                yield from (Block(part.text(now).encode()) for part in parts_)
+        yield Block(_render(self._process, format_))
         if format_ is Format.OPENMETRICS:
-            yield _plain(_EOF)
+            yield Block(_EOF)
 
 
 def _portal_text(
     state: PortalState, label_names: Sequence[str], before: _PortalText | None = None
 ) -> _PortalText:
-    """Return the text of a portal. What `before` has of the same answer is used again."""
+    """Return the text of a portal. What `before` has of the same snapshot is used again."""
     labels = portal_labels(state.portal, label_names)
     portal = [_family(metric, _sample_lines(metric)) for metric in portal_metrics(state, labels)]
-    if before is not None and before.state.answer is state.answer:
+    if before is not None and before.state.snapshot is state.snapshot:
         return _PortalText(state, labels, [*portal, *before.families[len(portal) :]], before.ticking)
     info = key_info(state, labels)
-    keys = state.answer.keys if state.answer else ()
+    keys = state.snapshot.keys if state.snapshot else ()
     series = list(zip(keys, _label_texts([key_labels(labels, key) for key in keys]), strict=True))
     return _PortalText(
         state,
@@ -200,16 +195,16 @@ def _portal_text(
         [
             *portal,
             _family(info, _sample_lines(info)),
-            *(_key_family(gauge, state.answer, series) for gauge in KEY_GAUGES),
+            *(_key_family(gauge, state.snapshot, series) for gauge in KEY_GAUGES),
         ],
         [_ticking_family(gauge, series) for gauge in TICKING_KEY_GAUGES],
     )
 
 
-def _key_family(gauge: KeyGauge, answer: Answer | None, series: Sequence[tuple[ApiKey, str]]) -> _Family:
+def _key_family(gauge: KeyGauge, snapshot: Snapshot | None, series: Sequence[tuple[ApiKey, str]]) -> _Family:
     lines = []
     for key, labels in series:
-        value = gauge.value(key, answer) if answer else None
+        value = gauge.value(key, snapshot) if snapshot else None
         if value is not None:
             lines.append(f"{gauge.name}{labels} {floatToGoString(value)}\n")  # type: ignore[no-untyped-call]
     return _family(GaugeMetricFamily(gauge.name, gauge.documentation), "".join(lines))
@@ -226,9 +221,7 @@ def _ticking_family(gauge: TickingKeyGauge, series: Sequence[tuple[ApiKey, str]]
 
 
 def _family(metric: Metric, lines: str) -> _Family:
-    text = lines.encode()
-    deflated = _deflate(text) if len(text) >= _WORTH_DEFLATING else None
-    return _Family(_metric_with(metric, []), _Block(text, deflated))
+    return _Family(_metric_with(metric, []), lasting_block(lines.encode()))
 
 
 def _label_texts(labels: Sequence[Labels]) -> list[str]:
@@ -244,7 +237,7 @@ def _metric_with(metric: Metric, samples: list[Sample]) -> Metric:
     return other
 
 
-class _Given(Collector):
+class _StaticCollector(Collector):
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = metrics
 
@@ -261,33 +254,4 @@ def _render(collector: Collector, format_: Format) -> bytes:
 
 def _sample_lines(metric: Metric) -> str:
     """Return the lines of a metric after its HELP and TYPE; they are the same in both formats."""
-    return _render(_Given([metric]), Format.TEXT).decode().split("\n", 2)[2]
-
-
-def _plain(text: bytes) -> _Block:
-    return _Block(text, None)
-
-
-def _deflate(text: bytes) -> bytes:
-    """Return deflate blocks that stand alone and end on a byte, so that they can be strung together."""
-    deflater = _deflater()
-    return deflater.compress(text) + deflater.flush(zlib.Z_FULL_FLUSH)
-
-
-def _gzip(blocks: Iterable[_Block]) -> bytes:
-    """Return one gzip member (RFC 1952): of several, some clients read only the first."""
-    checksum, size, body, deflater = 0, 0, [_GZIP_HEADER], _deflater()
-    # Each call of zlib lets a poll that is worked on go first, so there are few.
-    pending = bytearray()
-    for block in blocks:
-        checksum = zlib.crc32(block.text, checksum)
-        size += len(block.text)
-        if block.deflated is None:
-            pending += block.text
-        if block.deflated is not None or len(pending) >= _WORTH_DEFLATING:
-            body.append(deflater.compress(pending))
-            pending.clear()
-        if block.deflated is not None:
-            body += [deflater.flush(zlib.Z_FULL_FLUSH), block.deflated]
-    body += [deflater.compress(pending), deflater.flush(), struct.pack("<LL", checksum, size % 2**32)]
-    return b"".join(body)
+    return _render(_StaticCollector([metric]), Format.TEXT).decode().split("\n", 2)[2]

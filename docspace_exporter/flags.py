@@ -9,8 +9,9 @@ from typing import NoReturn
 
 import msgspec
 
-from docspace_exporter import logs, server, web
+from docspace_exporter import logs, net
 from docspace_exporter.text import one_line
+from docspace_exporter.web.options import WebOptions
 
 DEFAULT_CONFIG_FILE = Path("config.yaml")
 
@@ -25,7 +26,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     demo: bool
     listen_address: str
     web_config_file: Path | None
-    web: web.WebOptions
+    web: WebOptions
     log_level: str
     log_format: str
 
@@ -48,8 +49,8 @@ def parse(arguments: Sequence[str] | None, version: str) -> Flags:
     if given.web_max_requests < 0:
         parser.error("argument --web.max-requests: must be a number of scrapes, 0 for no limit")
     try:
-        server.split_address(given.web_listen_address)
-    except server.ListenError as error:
+        net.split_listen_address(given.web_listen_address)
+    except net.AddressError as error:
         parser.error(f"argument --web.listen-address: {error}")
     if given.demo and given.config_file:
         parser.error("argument --demo: takes no --config.file")
@@ -60,7 +61,7 @@ def parse(arguments: Sequence[str] | None, version: str) -> Flags:
         demo=given.demo,
         listen_address=given.web_listen_address,
         web_config_file=given.web_config_file,
-        web=web.WebOptions(
+        web=WebOptions(
             telemetry_path=path,
             max_requests=given.web_max_requests,
             enable_lifecycle=given.web_enable_lifecycle,
@@ -106,9 +107,9 @@ def _parser(version: str) -> argparse.ArgumentParser:
     add(
         "--web.listen-address",
         dest="web_listen_address",
-        default=":9764",
+        default=":10059",
         metavar="ADDRESS",
-        help="address to listen on (default: :9764)",
+        help="address to listen on (default: :10059)",
     )
     add(
         "--web.telemetry-path",

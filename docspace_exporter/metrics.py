@@ -11,9 +11,8 @@ import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.samples import Sample
 
-from docspace_exporter.api_keys import ApiKey
-from docspace_exporter.config import Portal
-from docspace_exporter.docspace import Answer
+from docspace_exporter.config.portals import Portal
+from docspace_exporter.docspace.model import ApiKey, Snapshot
 from docspace_exporter.poller import PortalState
 
 Labels = Mapping[str, str]
@@ -34,7 +33,7 @@ class KeyGauge(msgspec.Struct, frozen=True):
 
     name: str
     documentation: str
-    value: Callable[[ApiKey, Answer], float | None]
+    value: Callable[[ApiKey, Snapshot], float | None]
 
 
 class TickingKeyGauge(msgspec.Struct, frozen=True):
@@ -74,7 +73,7 @@ KEY_GAUGES = (
     KeyGauge(
         "docspace_api_key_last_seen_timestamp_seconds",
         "When a poll last returned the key, in Unix time.",
-        lambda _, answer: answer.received,
+        lambda _, snapshot: snapshot.received,
     ),
     KeyGauge(
         "docspace_api_key_created_timestamp_seconds",
@@ -158,22 +157,22 @@ def exporter_metrics(state: ExporterState) -> Iterator[Metric]:
     )
 
 
-_ANSWER_GAUGES: tuple[tuple[str, str, Callable[[Answer], float | None]], ...] = (
-    ("docspace_api_keys", "API keys of the newest good answer.", lambda answer: len(answer.keys)),
+_SNAPSHOT_GAUGES: tuple[tuple[str, str, Callable[[Snapshot], float | None]], ...] = (
+    ("docspace_api_keys", "API keys of the newest good snapshot.", lambda snapshot: len(snapshot.keys)),
     (
         "docspace_api_keys_active",
         "API keys that are switched on.",
-        lambda answer: sum(key.active is True for key in answer.keys),
+        lambda snapshot: sum(key.active is True for key in snapshot.keys),
     ),
     (
         "docspace_api_keys_malformed",
-        "Records of the newest good answer that could not be read whole.",
-        lambda answer: answer.malformed,
+        "Records of the newest good snapshot that could not be read whole.",
+        lambda snapshot: snapshot.malformed,
     ),
     (
         "docspace_api_keys_complete",
         "Whether the exporter sees every key of the portal (1) or only those of its own user (0).",
-        lambda answer: answer.identity.sees_every_key,
+        lambda snapshot: snapshot.identity.sees_every_key,
     ),
 )
 
@@ -196,11 +195,11 @@ def portal_metrics(state: PortalState, labels: Labels) -> Iterator[Metric]:
     url = {**labels, "url": state.portal.url}
     yield _gauge("docspace_up", "Whether the newest poll succeeded (1) or not (0).", labels, state.up)
     yield _gauge("docspace_portal_info", "The portal's address, always 1.", url, 1)
-    for name, documentation, value in _ANSWER_GAUGES:
-        yield _gauge(name, documentation, labels, value(state.answer) if state.answer else None)
+    for name, documentation, value in _SNAPSHOT_GAUGES:
+        yield _gauge(name, documentation, labels, value(state.snapshot) if state.snapshot else None)
     yield _gauge(
         "docspace_poll_last_success_timestamp_seconds",
-        "When the newest good answer was received, in Unix time; 0 before the first.",
+        "When the newest good snapshot was received, in Unix time; 0 before the first.",
         labels,
         state.last_success,
     )
@@ -229,8 +228,8 @@ def ticking_portal_metrics(state: PortalState, labels: Labels, now: float) -> It
     docspace_api_keys_expired{portal="acme"} 1.0
     """
     expired = None
-    if state.answer:
-        expired = sum(key.expiry is not None and key.expiry <= now for key in state.answer.keys)
+    if state.snapshot:
+        expired = sum(key.expiry is not None and key.expiry <= now for key in state.snapshot.keys)
     yield _gauge("docspace_api_keys_expired", "API keys past their expiry now.", labels, expired)
 
 
@@ -241,9 +240,9 @@ def key_info(state: PortalState, labels: Labels) -> Metric:
         permissions="files:read,rooms:write",portal="acme",postfix="9f3a",self="false"} 1.0
     """
     metric = GaugeMetricFamily("docspace_api_key_info", "What the key is and may do, always 1.")
-    if state.answer:
-        own_key_id = state.answer.identity.own_key_id
-        for key in state.answer.keys:
+    if state.snapshot:
+        own_key_id = state.snapshot.identity.own_key_id
+        for key in state.snapshot.keys:
             own = "unknown" if own_key_id is None else "true" if key.id == own_key_id else "false"
             about = {
                 "owner": key.owner if state.portal.export_owner else "",

@@ -9,10 +9,10 @@ from types import MappingProxyType
 
 import msgspec
 
-from docspace_exporter import docspace
-from docspace_exporter.config import Portal
-from docspace_exporter.docspace import Answer
-from docspace_exporter.failures import PollError, Reason
+from docspace_exporter.config.portals import Portal
+from docspace_exporter.docspace import client
+from docspace_exporter.docspace.failures import PollError, Reason
+from docspace_exporter.docspace.model import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class PortalState(msgspec.Struct, frozen=True):
     """What is known of one portal."""
 
     portal: Portal
-    answer: Answer | None = None
+    snapshot: Snapshot | None = None
     """The newest good one."""
     failure: PollError | None = None
     """Of the newest poll."""
@@ -39,17 +39,17 @@ class PortalState(msgspec.Struct, frozen=True):
 
     @property
     def last_success(self) -> float:
-        """Unix seconds of the newest good answer; 0 before the first."""
-        return self.answer.received if self.answer else 0.0
+        """Unix seconds of the newest good snapshot; 0 before the first."""
+        return self.snapshot.received if self.snapshot else 0.0
 
 
 def poll(state: PortalState) -> PortalState:
     """Return the state after one more poll. Nothing that a portal does raises an error."""
-    begun = time.monotonic()
-    answer, failure = state.answer, None
+    start = time.monotonic()
+    snapshot, failure = state.snapshot, None
     failures = dict(state.failures)
     try:
-        answer = docspace.poll(state.portal, answer.identity if answer else None)
+        snapshot = client.poll(state.portal, snapshot.identity if snapshot else None)
     except PollError as error:
         failure = error
     except Exception as error:
@@ -58,11 +58,11 @@ def poll(state: PortalState) -> PortalState:
         failure = PollError(Reason.INVALID_RESPONSE, message)
     if failure:
         failures[failure.reason] += 1
-    seconds = time.monotonic() - begun
-    _log(state, failure, answer)
+    seconds = time.monotonic() - start
+    _log(state, failure, snapshot)
     return PortalState(
         portal=state.portal,
-        answer=answer,
+        snapshot=snapshot,
         failure=failure,
         polls=state.polls + 1,
         poll_seconds=state.poll_seconds + seconds,
@@ -70,7 +70,7 @@ def poll(state: PortalState) -> PortalState:
     )
 
 
-def _log(before: PortalState, failure: PollError | None, answer: Answer | None) -> None:
+def _log(before: PortalState, failure: PollError | None, snapshot: Snapshot | None) -> None:
     """Tell of a failure once, not at every poll that repeats it."""
     portal = {"portal": before.portal.name}
     if failure:
@@ -79,17 +79,17 @@ def _log(before: PortalState, failure: PollError | None, answer: Answer | None) 
         logger.log(
             level, "Poll failed: %s", failure.message, extra={**portal, "reason": failure.reason.value}
         )
-    elif answer:
+    elif snapshot:
         level = logging.INFO if before.failure else logging.DEBUG
-        counts = {"keys": len(answer.keys), "malformed": answer.malformed}
+        counts = {"keys": len(snapshot.keys), "malformed": snapshot.malformed}
         logger.log(level, "Poll succeeded", extra={**portal, **counts})
-        _log_view(before, answer)
+        _log_view(before, snapshot)
 
 
-def _log_view(before: PortalState, answer: Answer) -> None:
+def _log_view(before: PortalState, snapshot: Snapshot) -> None:
     """Tell once that keys of others are not seen."""
-    seen_before = before.answer.identity.sees_every_key if before.answer else None
-    if answer.identity.sees_every_key is False and seen_before is not False:
+    seen_before = before.snapshot.identity.sees_every_key if before.snapshot else None
+    if snapshot.identity.sees_every_key is False and seen_before is not False:
         message = "Only the keys of the exporter's own user are seen: give it a key that an admin made"
         logger.warning(message, extra={"portal": before.portal.name})
 
@@ -103,9 +103,16 @@ def next_due(due: float, now: float, interval: float, retry_after: float | None)
 class Poller:
     """Polls every portal on its own interval, one thread each, so that one that hangs delays no other."""
 
-    def __init__(self, on_poll: Callable[[PortalState], None]) -> None:
+    def __init__(
+        self,
+        on_poll: Callable[[PortalState], None],
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
+    ) -> None:
         """`on_poll` is called in the portal's thread with its state after each poll."""
         self._on_poll = on_poll
+        self._clock = clock
+        self._wait = wait
         self._workers: tuple[_Worker, ...] = ()
         self._ready = False
 
@@ -116,26 +123,35 @@ class Poller:
 
     @property
     def ready(self) -> bool:
-        """True once every portal has been polled and `on_poll` has returned, whatever came of the poll.
+        """True once every portal has been polled, successfully or not, and `on_poll` has returned.
 
-        One added later changes nothing.
+        A portal added later does not change it.
         """
-        self._ready = self._ready or all(worker.told for worker in self._workers)
         return self._ready
+
+    def _check_ready(self) -> None:
+        self._ready = self._ready or all(worker.reported for worker in self._workers)
 
     def watch(self, portals: Sequence[Portal]) -> None:
         """Poll these portals from now on. One that is polled already, unchanged, keeps state and schedule."""
         kept = {worker.state.portal: worker for worker in self._workers}
         fresh = [portal for portal in portals if portal not in kept]
         step = min(0.01, LONGEST_SPREAD / max(1, len(fresh)))
-        started = {
-            portal: _Worker(portal, position * step, self._on_poll) for position, portal in enumerate(fresh)
-        }
+        started = {portal: self._worker(portal, position * step) for position, portal in enumerate(fresh)}
         self._workers = tuple(started.get(portal) or kept.pop(portal) for portal in portals)
         for worker in kept.values():
             worker.stop()
+        self._check_ready()  # a portal that everybody waited for may be gone
         for worker in started.values():
             worker.start()
+
+    def _worker(self, portal: Portal, delay: float) -> "_Worker":
+        def on_poll(worker: _Worker) -> None:
+            _report(worker.state, self._on_poll)
+            worker.reported = True
+            self._check_ready()
+
+        return _Worker(PortalState(portal), self._clock() + delay, self._clock, self._wait, on_poll)
 
     def stop(self) -> None:
         """Begin no more polls; one that is under way ends on its own."""
@@ -144,12 +160,21 @@ class Poller:
 
 
 class _Worker(threading.Thread):
-    def __init__(self, portal: Portal, delay: float, on_poll: Callable[[PortalState], None]) -> None:
-        super().__init__(name=f"poll {portal.name}", daemon=True)
-        self.state = PortalState(portal)
-        self.told = False
-        """Whether `on_poll` has had a state."""
-        self._due = time.monotonic() + delay
+    def __init__(
+        self,
+        state: PortalState,
+        due: float,
+        clock: Callable[[], float],
+        wait: Callable[[threading.Event, float], bool],
+        on_poll: Callable[["_Worker"], None],
+    ) -> None:
+        super().__init__(name=f"poll {state.portal.name}", daemon=True)
+        self.state = state
+        self.reported = False
+        """Whether `on_poll` has returned once."""
+        self._due = due
+        self._clock = clock
+        self._wait = wait
         self._on_poll = on_poll
         self._stopped = threading.Event()
 
@@ -157,23 +182,23 @@ class _Worker(threading.Thread):
         self._stopped.set()
 
     def run(self) -> None:
-        while not self._stopped.wait(max(0.0, self._due - time.monotonic())):
+        while not self._wait(self._stopped, max(0.0, self._due - self._clock())):
             state = poll(self.state)
             if self._stopped.is_set():
                 return
             self.state = state
-            self._tell(state)
+            self._on_poll(self)
             retry_after = state.failure.retry_after if state.failure else None
-            self._due = next_due(self._due, time.monotonic(), state.portal.poll_interval, retry_after)
+            self._due = next_due(self._due, self._clock(), state.portal.poll_interval, retry_after)
 
-    def _tell(self, state: PortalState) -> None:
-        portal = {"portal": state.portal.name}
-        if state.polls == 1 and state.answer:
-            logger.info("First poll succeeded", extra={**portal, "keys": len(state.answer.keys)})
-        try:
-            self._on_poll(state)
-        except Exception as error:
-            # The polls must go on; the error's text may quote anything.
-            fault = {**portal, "error": type(error).__name__}
-            logger.log(logging.ERROR, "A poll's keys cannot be exposed: please report this", extra=fault)
-        self.told = True
+
+def _report(state: PortalState, on_poll: Callable[[PortalState], None]) -> None:
+    portal = {"portal": state.portal.name}
+    if state.polls == 1 and state.snapshot:
+        logger.info("First poll succeeded", extra={**portal, "keys": len(state.snapshot.keys)})
+    try:
+        on_poll(state)
+    except Exception as error:
+        # The polls must go on; the error's text may quote anything.
+        fault = {**portal, "error": type(error).__name__}
+        logger.log(logging.ERROR, "The keys of a poll cannot be exposed: please report this", extra=fault)

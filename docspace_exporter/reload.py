@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from docspace_exporter.config import Config, ConfigError
+from docspace_exporter.config.portals import Config
+from docspace_exporter.config.section import ConfigError
 from docspace_exporter.exposition import Exposition
 from docspace_exporter.metrics import ExporterState
 from docspace_exporter.poller import Poller
@@ -37,21 +38,21 @@ class Reloader:
         self._exposition.show(self._exporter, lambda: self._poller.states, config.label_names)
 
     def reload(self) -> Sequence[str]:
-        """Load the configuration anew and apply it; returns its mistakes, and then leaves all as it was."""
+        """Load the configuration anew and apply it; returns its errors, and then leaves all as it was."""
         with self._lock:
             try:
                 config = self._load()
             except ConfigError as error:
-                return self._refuse(error.mistakes)
+                return self._refuse(error.errors)
             except Exception as error:
                 # Nobody foresaw it, so its text may hold a secret.
                 return self._refuse([f"reading it broke with {type(error).__name__}: please report this"])
             self.apply(config)
             return ()
 
-    def _refuse(self, mistakes: Sequence[str]) -> Sequence[str]:
-        for mistake in mistakes:
-            logger.log(logging.ERROR, "Configuration not reloaded: %s", mistake)
+    def _refuse(self, errors: Sequence[str]) -> Sequence[str]:
+        for error in errors:
+            logger.log(logging.ERROR, "Configuration not reloaded: %s", error)
         self._exporter = msgspec.structs.replace(self._exporter, reload_successful=False)
         self._exposition.show_exporter(self._exporter)
-        return mistakes
+        return errors

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import hypothesis
 import pytest
 
-from docspace_exporter.demo import DemoPortal, telling_keys
+from docspace_exporter.demo import DemoPortal, sample_keys
 
 hypothesis.settings.register_profile(
     "quick", max_examples=100, deadline=None, derandomize=True, database=None
@@ -38,5 +38,5 @@ def _own_environment() -> Iterator[None]:
 @pytest.fixture
 def demo_portal() -> Iterator[DemoPortal]:
     """A running DocSpace portal with telling keys; the last of them is the exporter's own."""
-    with DemoPortal(telling_keys(datetime.now(UTC))) as portal:
+    with DemoPortal(sample_keys(datetime.now(UTC))) as portal:
         yield portal

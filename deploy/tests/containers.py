@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from paths import run
-from processes import wait_for
+
+from tests.support.processes import wait_for
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Container:
 
     def get(self, path: str) -> str | None:
         """Return what the exporter answers inside the container's own network; None unless that is 200."""
-        curl = ("curl", "--silent", "--fail", "--max-time", "5", f"http://127.0.0.1:9764{path}")
+        curl = ("curl", "--silent", "--fail", "--max-time", "5", f"http://127.0.0.1:10059{path}")
         done = subprocess.run(
             ("nsenter", f"--target={self.pid}", "--net", *curl), capture_output=True, text=True, check=False
         )

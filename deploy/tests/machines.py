@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paths import BASE, run
-from processes import wait_for
+
+from tests.support.processes import wait_for
 
 
 @dataclass(frozen=True)

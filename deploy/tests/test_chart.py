@@ -12,7 +12,7 @@ import yaml
 from paths import ROOT, run
 
 from docspace_exporter import __version__
-from docspace_exporter.config import load_file
+from docspace_exporter.config.portals import load_file
 
 OPERATOR_KINDS = {"PodMonitor", "PrometheusRule", "ServiceMonitor"}
 """Not Kubernetes' own: kubernetes-validate has no schema for them."""

@@ -66,7 +66,7 @@ def test_prometheus_loads_its_files_and_scrapes_the_exporter(tmp_path: Path) -> 
     config = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
     (job,) = config["scrape_configs"]
     (alertmanagers,) = config["alerting"]["alertmanagers"]
-    assert job["static_configs"] == [{"targets": ["exporter:9764"]}]
+    assert job["static_configs"] == [{"targets": ["exporter:10059"]}]
     assert alertmanagers["static_configs"] == [{"targets": ["alertmanager:9093"]}]
     assert {"exporter", "alertmanager"} <= services.keys()
 

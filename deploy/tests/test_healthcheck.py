@@ -13,8 +13,9 @@ import bcrypt
 import pytest
 import yaml
 from paths import ROOT
-from processes import exporter
-from tls_server import write_certificates
+
+from tests.support.processes import exporter
+from tests.support.tls_server import write_certificates
 
 TLS = {"cert_file": "server.crt", "key_file": "server.key"}
 CLIENT_TLS = {**TLS, "client_ca_file": "ca.crt", "client_auth_type": "RequireAndVerifyClientCert"}

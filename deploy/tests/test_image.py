@@ -15,7 +15,7 @@ from containers import Container, Image, Storage, running
 from paths import BASE, ROOT, run
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from docspace_exporter.demo import DemoPortal, telling_keys
+from docspace_exporter.demo import DemoPortal, sample_keys
 
 EXPORTER = 65532
 SIZE_LIMIT = 60_000_000
@@ -122,7 +122,7 @@ def test_it_stops_within_two_seconds_of_sigterm(image: Image, tmp_path: Path) ->
 
 
 def test_a_url_and_a_key_file_are_all_it_needs(image: Image, tmp_path: Path) -> None:
-    with DemoPortal(telling_keys(datetime.now(UTC))) as portal:
+    with DemoPortal(sample_keys(datetime.now(UTC))) as portal:
         key = tmp_path / "key"
         key.write_text(portal.keys[-1].secret)
         with running(

@@ -9,9 +9,9 @@ import pytest
 import requests
 from machines import Machine, booted, unpacked
 from paths import ROOT, run
-from processes import wait_for
 
-from docspace_exporter.demo import DemoPortal, telling_keys
+from docspace_exporter.demo import DemoPortal, sample_keys
+from tests.support.processes import wait_for
 
 SERVICE = "docspace-exporter.service"
 
@@ -34,7 +34,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def machine(root: Path) -> Iterator[Machine]:
     """That Debian, booted with a key and its portal configured, and the service started."""
-    with DemoPortal(telling_keys(datetime.now(UTC))) as portal:
+    with DemoPortal(sample_keys(datetime.now(UTC))) as portal:
         key = root / "etc/docspace-exporter/api-key"
         key.parent.mkdir()
         key.touch(mode=0o600)

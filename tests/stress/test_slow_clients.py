@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import proc
 import pytest
-import slow_clients
 import trustme
-from processes import exporter, wait_for
 
 from docspace_exporter.demo import DemoKey, DemoPortal, User
+from tests.stress import proc, slow_clients
+from tests.support.processes import exporter, wait_for
 
 SECONDS = 60
 KEYS = 10_000

@@ -13,18 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import faulty_portal as faults
-import proc
 import pytest
 import requests
 import yaml
-from faulty_portal import FaultyPortal
-from portals import SECRET, envelope
-from processes import Program, exporter, wait_for
 
-from docspace_exporter.demo import DemoKey, DemoPortal, telling_keys
-from docspace_exporter.docspace import KEYS_PATH
+from docspace_exporter.demo import DemoKey, DemoPortal, sample_keys
+from docspace_exporter.docspace.client import KEYS_PATH
 from docspace_exporter.exposition import Format
+from tests.stress import proc
+from tests.support import faulty_portal as faults
+from tests.support.faulty_portal import FaultyPortal
+from tests.support.portals import SECRET, envelope
+from tests.support.processes import Program, exporter, wait_for
 
 POLLS = 20_000
 SCRAPES = 5_000
@@ -39,7 +39,7 @@ class ChangingPortal(DemoPortal):
     """A portal where a key is made, and another deleted, before each poll."""
 
     def __init__(self) -> None:
-        super().__init__(telling_keys(datetime.now(UTC)))
+        super().__init__(sample_keys(datetime.now(UTC)))
         self.secret = self.keys[-1].secret
         self.polls = 0
 

@@ -1,0 +1,1 @@
+"""The configuration: from YAML or the environment to one frozen Config."""

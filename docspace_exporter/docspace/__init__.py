@@ -1,0 +1,1 @@
+"""The portal's API: one poll, and what its response means."""

@@ -1,0 +1,1 @@
+"""What is served over HTTP: endpoints, the status page, TLS and passwords."""

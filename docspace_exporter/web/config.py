@@ -1,0 +1,186 @@
+"""`--web.config.file`: TLS, passwords and response headers, in the format that Prometheus' exporters share.
+
+The format is exporter-toolkit's; what the exporter cannot do of it is an error, never ignored.
+"""
+
+import logging
+import re
+import ssl
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from docspace_exporter.config import strict_yaml
+from docspace_exporter.config.section import ConfigError, Section
+from docspace_exporter.web.tls import FIELDS as TLS_FIELDS
+from docspace_exporter.web.tls import ReloadingContext, named_files, read_context
+
+logger = logging.getLogger(__name__)
+
+LOOK_INTERVAL = 1.0
+"""Seconds between two looks at whether a file has changed."""
+
+_FIELDS = ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
+_HEADERS: Mapping[str, tuple[str, ...]] = {
+    "Content-Security-Policy": (),
+    "Strict-Transport-Security": (),
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": (),
+}
+"""Headers that may be configured, with their allowed values where these are few."""
+
+_BCRYPT_HASH = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26]")
+_COSTS = range(4, 19)
+"""The least that bcrypt takes, and the most that is checked in about ten seconds."""
+
+
+class FileVersion(msgspec.Struct, frozen=True):
+    """A file as it was when it was looked at; all zero while it cannot be."""
+
+    path: Path
+    modified_ns: int = 0
+    size: int = 0
+    inode: int = 0
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return the version there is at a path, of what a symbolic link leads to."""
+        try:
+            stat = path.stat()
+        except (OSError, ValueError):
+            return cls(path)
+        return cls(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+class WebConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How clients are served: over TLS, or not; to whom; with which headers. By default in plain, all."""
+
+    ssl_context: ssl.SSLContext | None = None
+    users: Mapping[str, bytes] = {}
+    headers: tuple[tuple[str, str], ...] = ()
+    sources: tuple[FileVersion, ...] = ()
+
+    def is_outdated(self) -> bool:
+        """Tell whether a file that it was read from has changed since."""
+        return any(FileVersion.of(source.path) != source for source in self.sources)
+
+    def __repr__(self) -> str:
+        return f"WebConfig(tls={self.ssl_context is not None}, users={sorted(self.users)})"
+
+
+class WatchedWebConfig:
+    """The newest good web configuration of a file, which is read again when it or a file it names changes."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file; raises ConfigError."""
+        self._path = path
+        self._newest = load(path)
+        self._errors: tuple[str, ...] = ()
+        self._looked = time.monotonic()
+
+    def current(self) -> WebConfig:
+        """Return the newest good configuration; that it changed, or why it could not, is logged once."""
+        now = time.monotonic()
+        if now - self._looked >= LOOK_INTERVAL:
+            self._looked = now
+            if self._newest.is_outdated():
+                self._read_again()
+        return self._newest
+
+    def server_context(self) -> ssl.SSLContext | None:
+        """Return what to listen with, None for plain HTTP; each client gets the newest certificate."""
+        first = self._newest.ssl_context
+        if first is None:
+            return None
+        return ReloadingContext(lambda: self.current().ssl_context or first)
+
+    def _read_again(self) -> None:
+        errors: tuple[str, ...] = ()
+        try:
+            newest = load(self._path)
+            _check_change(self._newest, newest, self._path)
+        except ConfigError as error:
+            newest, errors = self._newest, error.errors
+        except Exception as error:
+            # Nobody foresaw it, so its text may hold a secret.
+            newest = self._newest
+            errors = (f"{self._path}: reading it broke with {type(error).__name__}: please report this",)
+        if errors != self._errors:
+            for line in errors:
+                logger.error("Web configuration not reloaded: %s", line)
+        if newest is not self._newest:
+            logger.info("Web configuration reloaded")
+        self._newest, self._errors = newest, errors
+
+
+def _check_change(old: WebConfig, new: WebConfig, path: Path) -> None:
+    """Refuse what a listening socket cannot follow, and a file caught empty while it is being written."""
+    if old.ssl_context is None or new.ssl_context is None:
+        if old.ssl_context is not new.ssl_context:
+            raise ConfigError(f"{path}: tls_server_config: TLS begins and ends by a restart only")
+    elif new.ssl_context.verify_mode < old.ssl_context.verify_mode:
+        raise ConfigError(f"{path}: tls_server_config.client_auth_type: is weakened by a restart only")
+    if old.users and not new.users:
+        raise ConfigError(f"{path}: basic_auth_users: passwords are given up by a restart only")
+
+
+def load(path: Path) -> WebConfig:
+    """Return what a web configuration file says; raises ConfigError with every error in it."""
+    version = FileVersion.of(path)  # before it is read: a change in between is then seen at the next look
+    try:
+        document = strict_yaml.read_yaml(path)
+    except strict_yaml.YamlError as error:
+        raise ConfigError(str(error)) from None
+    errors: list[str] = []
+    top = Section({} if document is None else document, "", _FIELDS, errors)
+    tls = top.subsection("tls_server_config", TLS_FIELDS)
+    config = WebConfig(
+        sources=(version, *map(FileVersion.of, named_files(tls, path.parent))),
+        ssl_context=read_context(tls, path.parent) if top.read("tls_server_config", dict) else None,
+        users=_read_users(top),
+        headers=_read_headers(top),
+    )
+    if top.read("rate_limit", object) is not None:
+        top.add_error("rate_limit", "is not offered: bound scrapes with --web.max-requests")
+    if errors:
+        raise ConfigError(*(f"{path}: {error}" for error in errors))
+    return config
+
+
+def _read_headers(top: Section) -> tuple[tuple[str, str], ...]:
+    http = top.subsection("http_server_config", ("http2", "headers"))
+    http.read("http2", bool)
+    section = http.subsection("headers", _HEADERS)
+    headers = {name: section.read(name, str) for name in _HEADERS}
+    for name, value in headers.items():
+        allowed = _HEADERS[name]
+        if value and allowed and value not in allowed:
+            section.add_error(name, f"is not {' or '.join(allowed)}")
+        elif value and not (value.isascii() and value.isprintable()):
+            section.add_error(name, "has characters other than printable ASCII")
+    return tuple((name, value) for name, value in headers.items() if value)
+
+
+def _read_users(top: Section) -> Mapping[str, bytes]:
+    users = top.read("basic_auth_users", dict) or {}
+    for name, password_hash in users.items():
+        if not isinstance(name, str) or ":" in name or name.startswith("$2") or not name.isprintable():
+            top.add_error(
+                "basic_auth_users", "has a name that is not text or has a colon in it: write name: hash"
+            )
+            continue
+        match = _BCRYPT_HASH.fullmatch(password_hash) if isinstance(password_hash, str) else None
+        if match is None:
+            top.add_error(
+                f"basic_auth_users.{name}",
+                'is not a bcrypt hash: make one with `htpasswd -nBC 10 ""`, and leave out its colon',
+            )
+        elif int(match[1]) not in _COSTS:
+            top.add_error(
+                f"basic_auth_users.{name}", f"has a cost of {match[1]}: make the hash with one from 10 to 14"
+            )
+    return {str(name): str(password_hash).encode() for name, password_hash in users.items()}

@@ -1,0 +1,238 @@
+"""Listens and serves: the socket, hypercorn's settings, signals, and a stop that nothing delays."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from typing import Any, cast
+
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.events import Event, Updated
+from hypercorn.typing import LifespanState
+from starlette.types import ASGIApp
+
+from docspace_exporter.net import split_listen_address
+
+logger = logging.getLogger(__name__)
+
+REQUEST_DEADLINE = 10
+"""Seconds in which a client must have sent a request's head, and for which an idle connection is kept."""
+
+RESPONSE_DEADLINE = 40.0
+"""Seconds from a request's head on in which all of it must be over, the client's reading of it too."""
+
+HANDSHAKE_DEADLINE = 5.0
+"""Seconds for the handshake of TLS, and for its farewell."""
+
+HEAD_LIMIT = 16 * 1024
+"""Bytes of a request's head."""
+
+UNSENT_LIMIT = 64 * 1024
+SEND_BUFFER = 256 * 1024
+"""Bytes of an answer that the program, and the system, keep for a client that does not read.
+
+The second bounds the speed too: 2.5 MB a second at a round trip of 100 ms.
+"""
+
+BACKLOG = 128
+"""Connections that may wait to be accepted."""
+
+GRACE = 1.0
+HARD_STOP = 1.5
+"""Seconds after a signal at which the process ends, whatever clients and portals do."""
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the text says why."""
+
+
+def listen(address: str) -> socket.socket:
+    """Return a socket that listens on `host:port`, `:port` or `[v6]:port`; raises ListenError."""
+    host, port = split_listen_address(address)
+    reason: str | None = None
+    try:
+        for family, target in _candidates(host, port):
+            try:
+                return _bind(family, target)
+            except OSError as error:
+                reason = reason or error.strerror
+    except socket.gaierror as error:
+        reason = error.strerror
+    except UnicodeError:
+        reason = "it is no name of a host"
+    raise ListenError(f"cannot listen on {address}: {reason}: choose --web.listen-address")
+
+
+def _candidates(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
+    """Return what to try to bind, in order; without a host IPv6 and IPv4 in one, or else IPv4 alone."""
+    if not host:
+        return [(socket.AF_INET6, ("::", port)), (socket.AF_INET, ("", port))]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    addresses = [(family, target) for family, _, _, _, target in found]
+    return sorted(addresses, key=lambda address: address[0] != socket.AF_INET)
+
+
+def _bind(family: socket.AddressFamily, target: Any) -> socket.socket:
+    # With the protocol left to the system, asyncio would not switch Nagle's delay off.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(target[0] != "::"))
+        listener.bind(target)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the address that a socket is bound to, as `host:port` or `[v6]:port`."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{host}:{port}"
+
+
+class _Connection(TCPServer):
+    """hypercorn's connection, with bounds that it lacks."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.writer.transport.set_write_buffer_limits(UNSENT_LIMIT)
+
+    async def protocol_send(self, event: Event) -> None:
+        """Send, or take note that a request begins or is over."""
+        await super().protocol_send(event)
+        if isinstance(event, Updated) and not event.idle:
+            # A switch to HTTP/2 or WebSocket begins as a request, and may never be over.
+            await self.idle_task.restart(self._task_group, self._end)
+
+    async def _end(self) -> None:
+        await asyncio.sleep(RESPONSE_DEADLINE)
+        self.writer.transport.abort()
+
+    async def _read_data(self) -> None:
+        """Read until the client goes, and do not wait for what it may have sent after that."""
+        await super()._read_data()
+        await self.idle_task.stop()
+
+
+def _settings() -> Config:
+    config = Config()
+    config.keep_alive_timeout = REQUEST_DEADLINE
+    # hypercorn would count reading a slow client's answer as reading its request.
+    config.read_timeout = None
+    config.h11_max_incomplete_size = HEAD_LIMIT
+    config.include_server_header = False
+    config.accesslog = None
+    config.errorlog = logging.getLogger("hypercorn.error")
+    return config
+
+
+def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    tls: ssl.SSLContext | None,
+    on_ready: Callable[[], object],
+    on_sighup: Callable[[], object],
+) -> None:
+    """Serve until SIGTERM or SIGINT; a SIGHUP, which must be blocked, calls `on_sighup` in a thread.
+
+    `on_ready` is called once these signals are heeded.
+    """
+    _allow_many_files()
+    threading.Thread(target=_wait_for_sighup, args=(on_sighup,), name="hangups", daemon=True).start()
+    asyncio.run(_serve_until_signal(app, listener, tls, on_ready))
+
+
+def _wait_for_sighup(on_sighup: Callable[[], object]) -> None:
+    """Call once for any number of signals that come meanwhile."""
+    while True:
+        signal.sigwait({signal.SIGHUP})
+        on_sighup()
+
+
+def _allow_many_files() -> None:
+    """Use as many sockets as the system allows, not the fewer that it begins with."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _serve_until_signal(
+    app: ASGIApp,
+    listener: socket.socket,
+    tls: ssl.SSLContext | None,
+    on_ready: Callable[[], object],
+) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_ignore_client_faults)
+    stop = asyncio.Event()
+
+    def on_stop() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)  # one is enough
+        timer = threading.Timer(HARD_STOP, os._exit, (0,))
+        timer.daemon = True
+        timer.start()
+        stop.set()
+        logger.info("Stopping")
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_stop)
+    on_ready()
+    await serve_until(stop, app, listener, tls)
+
+
+async def serve_until(
+    stop: asyncio.Event, app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None
+) -> None:
+    """Serve until told to stop, and then give what is under way a moment to end.
+
+    A request's scope has its connection in `state`, as `transport`: ASGI has no other way to cut it off.
+    """
+    loop = asyncio.get_running_loop()
+    # hypercorn and starlette type the same ASGI messages differently.
+    answerer, settings, context = ASGIWrapper(cast("Any", app)), _settings(), WorkerContext(None)
+    connections: set[asyncio.Future[None]] = set()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        state = cast("LifespanState", {"transport": writer.transport})
+        connection = _Connection(answerer, loop, settings, context, state, reader, writer)
+        task = asyncio.ensure_future(connection.run())
+        connections.add(task)
+        task.add_done_callback(connections.discard)
+        await task
+
+    deadline = HANDSHAKE_DEADLINE if tls else None
+    server = await asyncio.start_server(
+        connect,
+        sock=listener,
+        backlog=BACKLOG,
+        ssl=tls,
+        ssl_handshake_timeout=deadline,
+        ssl_shutdown_timeout=deadline,
+    )
+    await stop.wait()
+    await context.terminated.set()
+    server.close()
+    if connections:
+        await asyncio.wait(connections, timeout=GRACE)
+
+
+def _ignore_client_faults(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log a failed handshake or a connection lost as what it is: nothing to act on."""
+    error = context.get("exception")
+    level = logging.DEBUG if isinstance(error, OSError | asyncio.CancelledError | None) else logging.ERROR
+    logger.log(level, "Connection: %s", context["message"], extra={"error": type(error).__name__})

@@ -1,0 +1,168 @@
+"""The Grafana dashboard, and as much of Grafana as it takes to run its queries and fill its tables."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from tests.support.processes import ROOT
+
+FILE = ROOT / "grafana" / "dashboards" / "docspace-api-keys.json"
+DASHBOARD: dict[str, Any] = json.loads(FILE.read_text())
+PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+VARIABLES: list[dict[str, Any]] = DASHBOARD["templating"]["list"]
+ANNOTATIONS: list[dict[str, Any]] = [a for a in DASHBOARD["annotations"]["list"] if "expr" in a]
+
+Row = dict[str, str | float]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of an answer: its labels, and its values by time, a single one for an instant query."""
+
+    labels: dict[str, str]
+    values: dict[float, float]
+
+    @property
+    def last(self) -> float:
+        """The newest value."""
+        return self.values[max(self.values)]
+
+
+@dataclass(frozen=True)
+class View:
+    """A database, the time shown, and what is chosen in the variables: nothing is All."""
+
+    url: str
+    end: float
+    """Unix seconds."""
+    seconds: float
+    step: int
+    """Seconds between the points of a line."""
+    portals: Sequence[str] = ()
+    owners: Sequence[str] = ()
+
+    def instant(self, expr: str) -> list[Series]:
+        """Return the answer of an instant query; raises AssertionError for an error."""
+        answer = self._ask("query", query=self._interpolate(expr), time=self.end)
+        return [Series(r["metric"], {float(r["value"][0]): float(r["value"][1])}) for r in answer["result"]]
+
+    def over_time(self, expr: str) -> list[Series]:
+        """Return the answer of a range query; raises AssertionError for an error.
+
+        `nocache` keeps VictoriaMetrics from rounding the time shown.
+        """
+        span = {"start": self.end - self.seconds, "end": self.end, "step": self.step}
+        answer = self._ask("query_range", query=self._interpolate(expr), nocache=1, **span)
+        return [Series(r["metric"], {float(t): float(v) for t, v in r["values"]}) for r in answer["result"]]
+
+    def label_values(self, definition: str) -> list[str]:
+        """Return what `label_values(series, label)` lists."""
+        match = re.fullmatch(r"label_values\((.+), (\w+)\)", self._interpolate(definition))
+        assert match, definition
+        values: list[str] = self._ask(f"label/{match[2]}/values", **{"match[]": match[1]})
+        return values
+
+    def _interpolate(self, expr: str) -> str:
+        known = {
+            "${portal:regex}": _as_regex(self.portals),
+            "${owner:regex}": _as_regex(self.owners),
+            "$__rate_interval": f"{self.step + 60}s",
+            "${__from}": str(round((self.end - self.seconds) * 1000)),
+        }
+        for variable, value in known.items():
+            expr = expr.replace(variable, value)
+        assert "$" not in expr.replace(r"\$", ""), f"a variable that Grafana does not know here: {expr}"
+        return expr
+
+    def _ask(self, endpoint: str, **parameters: Any) -> Any:
+        answer = requests.get(f"{self.url}/api/v1/{endpoint}", params=parameters, timeout=30)
+        assert answer.status_code == 200, f"{answer.text}: {parameters}"
+        return answer.json()["data"]
+
+
+def _as_regex(chosen: Sequence[str]) -> str:
+    """Return the values as Grafana's format `regex` writes them; it leaves the value of All as it is."""
+    if not chosen:
+        return ".*"
+    escaped = [re.sub(r"[\\^$*+?.()|\[\]{}/]", r"\\\g<0>", value) for value in chosen]
+    return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query of a panel or an annotation."""
+
+    place: str
+    expr: str
+    instant: bool
+
+    def run(self, view: View) -> list[Series]:
+        """Return the answer as Grafana asks for it."""
+        return view.instant(self.expr) if self.instant else view.over_time(self.expr)
+
+
+def queries() -> Iterator[Query]:
+    """Yield every query of every panel and annotation."""
+    for panel in PANELS:
+        yield from panel_queries(panel)
+    for annotation in ANNOTATIONS:
+        yield Query(annotation["name"], annotation["expr"], instant=False)
+
+
+def panel_queries(panel: dict[str, Any]) -> Iterator[Query]:
+    """Yield the queries of one panel."""
+    for target in panel["targets"]:
+        yield Query(f"{panel['title']} [{target['refId']}]", target["expr"], target.get("instant", False))
+
+
+def panel_of(title: str) -> dict[str, Any]:
+    """Return the panel of this title."""
+    (panel,) = (panel for panel in PANELS if panel["title"] == title)
+    return panel
+
+
+def tile(view: View, title: str) -> float | None:
+    """Return the number that a tile shows; None for "No data"."""
+    (query,) = panel_queries(panel_of(title))
+    series = query.run(view)
+    assert len(series) <= 1, series
+    return series[0].last if series else None
+
+
+def table(view: View, title: str) -> list[Row]:
+    """Return the rows of a table by column, after the panel's transformations."""
+    panel = panel_of(title)
+    frames = [_frame(view, target, len(panel["targets"])) for target in panel["targets"]]
+    steps = [(step["id"], step["options"]) for step in panel["transformations"]]
+    assert [name for name, _ in steps] == ["merge", "sortBy", "organize"]
+    rows = _merge([frame for frame in frames if frame])
+    (order,) = steps[1][1]["sort"]
+    rows.sort(key=lambda row: row[order["field"]], reverse=order["desc"])
+    return [_organize(row, steps[2][1]) for row in rows]
+
+
+def _frame(view: View, target: dict[str, Any], targets: int) -> list[Row]:
+    value = "Value" if targets == 1 else f"Value #{target['refId']}"
+    return [{**series.labels, value: series.last} for series in view.instant(target["expr"])]
+
+
+def _merge(frames: Sequence[Sequence[Row]]) -> list[Row]:
+    """Join rows that agree in the fields that all frames have."""
+    merged: dict[tuple[str | float, ...], Row] = {}
+    common = sorted(set.intersection(*({*frame[0]} for frame in frames))) if frames else []
+    for frame in frames:
+        for row in frame:
+            place = merged.setdefault(tuple(row[field] for field in common), {})
+            assert not {*row} & {*place} - {*common}, f"two rows that cannot be told apart: {row}, {place}"
+            place.update(row)
+    return list(merged.values())
+
+
+def _organize(row: Row, options: dict[str, Any]) -> Row:
+    places, names, hidden = options["indexByName"], options["renameByName"], options["excludeByName"]
+    fields = sorted((f for f in row if not hidden.get(f)), key=lambda f: places.get(f, len(places)))
+    return {names.get(field, field): row[field] for field in fields}

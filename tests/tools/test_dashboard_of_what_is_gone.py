@@ -1,0 +1,46 @@
+"""What the dashboard shows of what is gone: nothing, on Prometheus and on VictoriaMetrics."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from docspace_exporter.demo import DemoPortal, sample_keys
+from tests.support import processes
+from tests.support.dashboard import PANELS, View, table, tile
+from tests.support.processes import wait_for
+
+TABLES = [panel["title"] for panel in PANELS if panel["type"] == "table"]
+TILES = [panel["title"] for panel in PANELS if panel["type"] == "stat"]
+
+
+@pytest.mark.parametrize("run_database", [processes.prometheus, processes.victoria_metrics])
+def test_a_deleted_key_has_no_row_and_without_an_exporter_all_is_empty(
+    run_database: processes.Database, tmp_path: Path
+) -> None:
+    with DemoPortal(sample_keys(datetime.now(UTC))) as portal:
+        acme = {"name": "acme", "url": portal.url, "api_key": portal.keys[-1].secret}
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump({"poll_interval": "1s", "portals": [acme]}))
+        with processes.exporter(tmp_path, "--config.file=config.yaml") as exporter:
+            target = {"targets": [exporter.url.removeprefix("http://")]}
+            job = {"job_name": "docspace", "scrape_interval": "1s", "scrape_timeout": "1s"}
+            scraping = {"scrape_configs": [{**job, "static_configs": [target]}]}
+            with run_database(tmp_path, scraping) as database:
+
+                def view() -> View:
+                    return View(database.url, time.time(), 60, 15)
+
+                def rows(title: str) -> int:
+                    return len(table(view(), title))
+
+                wait_for(lambda: all(map(rows, TABLES)), "rows in every table")
+                portal.keys.pop(0)
+                count = f"docspace_api_keys == {len(portal.keys)}"
+                wait_for(lambda: view().instant(count), "the key seen to be deleted")
+                assert rows("API keys, soonest to expire first") == len(portal.keys)
+                exporter.process.terminate()
+                wait_for(lambda: not view().instant("docspace_up"), "the exporter seen to be gone")
+                assert list(map(rows, TABLES)) == [0] * len(TABLES)
+                assert [tile(view(), title) for title in TILES] == [None] * len(TILES)

@@ -1,0 +1,171 @@
+"""docs/metrics.md names what the program exposes, no more and no less, and its examples and queries work."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pytest
+import requests
+import yaml
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from docspace_exporter import metrics
+from docspace_exporter.docspace.failures import Reason
+from tests.support import documents, processes
+
+DOCUMENT = documents.read("docs/metrics.md")
+QUESTIONS = documents.read("docs/faq.md")
+LISTED = {row[0].plain: row[1:] for row in DOCUMENT.tables["Metrics"]}
+REASON_TABLE = DOCUMENT.tables["docspace_poll_failures_total"]
+RULES = processes.ROOT / "prometheus" / "rules.yml"
+DASHBOARD = processes.ROOT / "grafana" / "dashboards" / "docspace-api-keys.json"
+WHY_UNUSED = "On no panel, in no alert: "
+KEY_LABELS = {"portal", "id", "name", "postfix"}
+
+Exposed = Mapping[str, Metric]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the demo exposes, and a Prometheus that has scraped it."""
+
+    exposed: Exposed
+    prometheus: str
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    folder = tmp_path_factory.mktemp("demo")
+    with processes.exporter(folder, "--demo") as exporter:
+        processes.wait_for(lambda: exporter.answers("/-/ready"), "the demo polled")
+        text = requests.get(exporter.url + "/metrics", timeout=5).text
+        job = {
+            "job_name": "docspace",
+            "static_configs": [{"targets": [exporter.url.removeprefix("http://")]}],
+        }
+        config = {"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}
+        with processes.prometheus(folder, config) as prometheus:
+            processes.wait_for(
+                lambda: answer(prometheus.url, "count_over_time(docspace_up[1m]) >= 2"), "two scrapes"
+            )
+            yield Scene({series_name(family): family for family in families(text)}, prometheus.url)
+
+
+def families(text: str) -> list[Metric]:
+    return list(text_string_to_metric_families(text))
+
+
+def series_name(family: Metric) -> str:
+    """Return the name by which the document lists a family."""
+    return f"{family.name}_total" if family.type == "counter" else family.name
+
+
+def answer(prometheus: str, query: str) -> list[object]:
+    """Return the series that a query gives; raises AssertionError with Prometheus' error."""
+    document = requests.get(f"{prometheus}/api/v1/query", params={"query": query}, timeout=5).json()
+    assert document["status"] == "success", f"{query}: {document['error']}"
+    return list(document["data"]["result"])
+
+
+def listed_labels(name: str) -> set[str]:
+    """Return the labels that the document gives a series: in its table, and in the rules above it."""
+    own = set(LISTED[name][2].code)
+    if name.startswith("docspace_exporter_"):
+        return own
+    return own | (KEY_LABELS if name.startswith("docspace_api_key_") else {"portal"})
+
+
+def label_sets(family: Metric) -> set[frozenset[str]]:
+    return {frozenset(sample.labels) for sample in family.samples}
+
+
+def test_it_lists_exactly_the_series_that_are_exposed(scene: Scene) -> None:
+    assert set(LISTED) == {name for name in scene.exposed if name.startswith("docspace_")}
+
+
+def test_it_lists_the_series_of_every_table_in_the_program() -> None:
+    gauges = (*metrics.KEY_GAUGES, *metrics.TICKING_KEY_GAUGES)
+    assert {gauge.name for gauge in gauges} | {name for name, *_ in metrics._SNAPSHOT_GAUGES} <= set(LISTED)
+
+
+def test_it_gives_each_series_its_type(scene: Scene) -> None:
+    types = {name: scene.exposed[name].type for name in LISTED}
+    assert {name: cells[0].plain for name, cells in LISTED.items()} == types
+
+
+def test_it_gives_each_series_its_labels(scene: Scene) -> None:
+    labels = {name: label_sets(scene.exposed[name]) for name in LISTED}
+    assert {name: {frozenset(listed_labels(name))} for name in LISTED} == labels
+
+
+def test_it_gives_each_series_the_unit_that_its_name_says() -> None:
+    for name, (_, unit, _) in LISTED.items():
+        expected = (
+            {"time"}
+            if name.endswith("_timestamp_seconds")
+            else {"seconds"}
+            if name.endswith("_seconds")
+            else {"always 1"}
+            if name.endswith("_info")
+            else {"1 or 0", "keys", "records", "polls"}
+        )
+        assert unit.plain in expected, name
+
+
+def test_each_series_has_a_section() -> None:
+    sections = [heading.plain for heading in DOCUMENT.headings if heading.plain.startswith("docspace_")]
+    assert sections == list(LISTED)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_the_example_of_a_series_is_a_series_of_it(name: str, scene: Scene) -> None:
+    (block,) = DOCUMENT.blocks_under(name, "")
+    samples = [sample for family in families(block.text) for sample in family.samples]
+    assert {sample.name for sample in samples} == {sample.name for sample in scene.exposed[name].samples}
+    assert {frozenset(sample.labels) for sample in samples} == {frozenset(listed_labels(name))}
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_the_query_of_a_series_says_what_it_is_good_for_and_answers_with_something(
+    name: str, scene: Scene
+) -> None:
+    (block,) = DOCUMENT.blocks_under(name, "promql")
+    assert block.text.startswith("# ")
+    assert name in block.text
+    assert answer(scene.prometheus, block.text)
+
+
+@pytest.mark.parametrize("block", [b for b in QUESTIONS.blocks if b.language == "promql"], ids=str)
+def test_a_query_among_the_questions_answers_with_something(block: documents.Block, scene: Scene) -> None:
+    assert answer(scene.prometheus, block.text)
+
+
+def test_it_says_of_each_series_that_nothing_uses_why_that_is() -> None:
+    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    panels = json.loads(DASHBOARD.read_text())
+    used = set(re.findall(r"docspace_\w+", json.dumps([rules, panels])))
+    unused = {name for name in LISTED if not used & {name, f"{name}_sum", f"{name}_count"}}
+    explained = {heading for heading, text in DOCUMENT.paragraphs if text.plain.startswith(WHY_UNUSED)}
+    assert unused == explained
+
+
+def test_it_lists_exactly_the_reasons_for_which_polls_fail() -> None:
+    assert [row[0].plain for row in REASON_TABLE] == [reason.value for reason in Reason]
+
+
+def test_the_series_of_the_process_that_it_names_are_exposed(scene: Scene) -> None:
+    prose = [code for heading, text in DOCUMENT.paragraphs if "process_" in heading for code in text.code]
+    named = {code for code in prose if re.match("(process|python)_", code)}
+    assert named
+    assert named <= {sample.name for family in scene.exposed.values() for sample in family.samples}
+
+
+def test_the_questions_count_the_series_right(scene: Scene) -> None:
+    samples = [sample for family in scene.exposed.values() for sample in family.samples]
+    keys = Counter(sample.labels["id"] for sample in samples if "id" in sample.labels)
+    of_portal = sum("portal" in sample.labels and "id" not in sample.labels for sample in samples)
+    told = f"A key has at most {max(keys.values())} series, a portal {of_portal} of its own"
+    assert any(told in text.plain for _, text in QUESTIONS.paragraphs)

@@ -1,0 +1,93 @@
+"""One portal from the environment, without a file."""
+
+from pathlib import Path
+
+import pytest
+
+from docspace_exporter.config.portals import Portal, load_environment
+from docspace_exporter.config.section import ConfigError
+
+WHOLE = {"DOCSPACE_URL": "https://acme.example", "DOCSPACE_API_KEY": "sk-1"}
+
+
+def load(**changes: str) -> Portal:
+    return load_environment({**WHOLE, **changes}).portals[0]
+
+
+def errors(**changes: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(**changes)
+    return caught.value.errors
+
+
+def test_a_url_and_a_key_are_enough() -> None:
+    assert load() == Portal(name="acme.example", url="https://acme.example", api_key="sk-1")
+
+
+def test_every_variable_is_read() -> None:
+    portal = load(
+        DOCSPACE_URL="http://acme.example",
+        DOCSPACE_NAME="acme",
+        DOCSPACE_API_KEY="",
+        DOCSPACE_API_KEY_FILE="/run/secrets/acme",
+        DOCSPACE_POLL_INTERVAL="20s",
+        DOCSPACE_ALLOW_HTTP="true",
+    )
+    assert portal == Portal(
+        name="acme",
+        url="http://acme.example",
+        api_key_file=Path("/run/secrets/acme"),
+        poll_interval=20.0,
+        poll_timeout=20.0,
+    )
+
+
+def test_an_empty_variable_is_the_same_as_none() -> None:
+    assert load(DOCSPACE_NAME="", DOCSPACE_POLL_INTERVAL="", DOCSPACE_ALLOW_HTTP="") == load()
+
+
+def test_other_variables_are_passed_over() -> None:
+    assert load(DOCSPACE_EXPORTER_VERSION="1", DOCSPACE_OTHER="x", PATH="/bin") == load()
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"), [("true", True), ("TRUE", True), ("1", True), ("0", False), ("false", False)]
+)
+def test_plain_http_is_allowed_by_a_word_or_a_number(text: str, allowed: bool) -> None:
+    if allowed:
+        assert load(DOCSPACE_URL="http://acme.example", DOCSPACE_ALLOW_HTTP=text).url == "http://acme.example"
+    else:
+        assert errors(DOCSPACE_URL="http://acme.example", DOCSPACE_ALLOW_HTTP=text)
+
+
+def test_mistakes_name_the_variables_and_come_together() -> None:
+    assert errors(
+        DOCSPACE_URL="http://acme.example",
+        DOCSPACE_NAME="\udcff",
+        DOCSPACE_API_KEY_FILE="key",
+        DOCSPACE_POLL_INTERVAL="60",
+        DOCSPACE_ALLOW_HTTP="maybe",
+    ) == (
+        "DOCSPACE_ALLOW_HTTP: is not a boolean: write true or false",
+        "DOCSPACE_NAME: is empty or has characters that cannot be printed",
+        "DOCSPACE_POLL_INTERVAL: is not a duration: write it with its unit, such as 30s, 5m or 1h30m",
+        "DOCSPACE_API_KEY: and DOCSPACE_API_KEY_FILE are both given: keep one",
+    )
+
+
+def test_a_missing_key_names_the_variable_to_set() -> None:
+    assert errors(DOCSPACE_API_KEY="") == (
+        "DOCSPACE_API_KEY_FILE: is missing: name the file that holds the portal's API key",
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "error"),
+    [
+        ("sk-hunter2\n", "has white space in it: give the key alone, in one line, without Bearer"),
+        ("Bearer sk-hunter2", "has white space in it: give the key alone, in one line, without Bearer"),
+        ("sk-hunter2\udcff", "has characters other than printable ASCII: copy the key anew"),
+    ],
+)
+def test_a_key_that_is_not_printable_ascii_is_refused_and_not_quoted(key: str, error: str) -> None:
+    assert errors(DOCSPACE_API_KEY=key) == (f"DOCSPACE_API_KEY: {error}",)

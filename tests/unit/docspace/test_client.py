@@ -1,0 +1,176 @@
+"""What a portal is asked, and what its refusals are told as."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+
+from docspace_exporter.demo import DemoPortal
+from docspace_exporter.docspace import client
+from docspace_exporter.docspace.failures import PollError, Reason
+from tests.support.faulty_portal import Behaviour, FaultyPortal, answer
+from tests.support.portals import SECRET, failure_at, portal_at
+
+
+def failure_of(behave: Behaviour) -> PollError:
+    with FaultyPortal(behave) as portal:
+        return failure_at(portal_at(portal.url))
+
+
+def test_all_keys_of_a_portal_are_read(demo_portal: DemoPortal) -> None:
+    own = demo_portal.keys[-1]
+    answer = client.poll(portal_at(demo_portal.url, api_key=own.secret), None)
+    assert answer.malformed == 0
+    assert answer.received == pytest.approx(time.time(), abs=5)
+    for key, made in zip(answer.keys, demo_portal.keys, strict=True):
+        expiry = made.expires.timestamp() if made.expires else float("inf")
+        last_used = made.last_used.timestamp() if made.last_used and made is not own else key.last_used
+        assert (key.id, key.name, key.postfix) == (made.id, made.name, made.secret[-4:])
+        assert (key.owner, key.permissions) == (made.owner.display_name, tuple(sorted(made.permissions)))
+        assert (key.expiry, key.created) == pytest.approx((expiry, made.created.timestamp()), abs=1e-5)
+        assert (key.active, key.last_used) == (made.active, last_used)
+
+
+def test_a_request_carries_the_key_as_bearer_and_nothing_of_the_machine() -> None:
+    with FaultyPortal(answer()) as portal:
+        client.poll(portal_at(portal.url), None)
+    first, *headers = portal.heads[0].split("\r\n")
+    names = {header.partition(":")[0] for header in headers if header}
+    assert first == "GET /api/2.0/keys HTTP/1.1"
+    assert f"Authorization: Bearer {SECRET}" in headers
+    assert names == {"Host", "User-Agent", "Accept", "Accept-Encoding", "Connection", "Authorization"}
+
+
+def test_a_netrc_does_not_replace_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("default login somebody password other\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with FaultyPortal(answer()) as portal:
+        client.poll(portal_at(portal.url), None)
+    assert all(f"Authorization: Bearer {SECRET}\r\n" in head for head in portal.heads)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_told_and_the_key_goes_nowhere_else(status: int) -> None:
+    with FaultyPortal(answer()) as elsewhere:
+        failure = failure_of(answer(status, Location=elsewhere.url + "/api/2.0/keys"))
+    assert failure.reason is Reason.REDIRECT
+    assert f"to {elsewhere.url}: set url to that" in failure.message
+    assert elsewhere.heads == []
+
+
+def test_a_key_file_of_any_name_is_told_in_a_line(tmp_path: Path) -> None:
+    portal = portal_at("https://acme.example", api_key=None, api_key_file=tmp_path / "two\nlines\udcff")
+    assert failure_at(portal).message.endswith("two\ufffdlines\ufffd: No such file or directory")
+
+
+def test_a_redirect_to_the_portal_itself_names_no_other_place() -> None:
+    with FaultyPortal(answer()) as portal:
+        portal.behave = answer(302, Location=portal.url.upper() + "/login")
+        message = failure_at(portal_at(portal.url)).message
+    assert message == "status 302, the portal redirects; the key goes to the configured url only"
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "/login",
+        "https://user:password@acme.example/",
+        "https://acme.example\u202e/",
+        f"https://{'a' * 200}.example/",
+        "javascript:alert(1)",
+        "https://[",
+    ],
+)
+def test_a_redirect_to_no_plain_origin_is_not_quoted(location: str) -> None:
+    message = failure_of(answer(302, Location=location.encode().decode("latin-1"))).message
+    assert message == "status 302, the portal redirects; the key goes to the configured url only"
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "the portal refused the key: it is wrong, disabled or expired; make one at {page}"),
+        (402, "renew its subscription"),
+        (403, "give it the scope *:read at {page}; a guest's key never may"),
+        (404, "there is no such portal, or it is suspended: check url"),
+        (429, "raise poll_interval"),
+        (500, "see its own logs"),
+        (502, "see its own logs"),
+        (418, "check that url is a DocSpace portal"),
+    ],
+)
+def test_a_refusal_says_what_to_do(status: int, advice: str) -> None:
+    with FaultyPortal(answer(status)) as portal:
+        message = failure_at(portal_at(portal.url)).message
+    assert message.startswith(f"status {status}, ")
+    assert advice.format(page=portal.url + "/developer-tools/api-keys") in message
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "expected"),
+    [
+        (429, "7", 7),
+        (503, " 120 ", 120),
+        (503, "0", 0),
+        (429, "3601", 3600),
+        (429, "9" * 30, 3600),
+        (429, "Fri, 31 Dec 9999 23:59:59 GMT", 3600),
+        (429, "Tue, 24 Nov 2020 00:00:00 GMT", 0),
+        (429, "Tue, 24 Nov 99999 00:00:00 GMT", None),
+        (429, "9" * 5000, None),
+        (429, "-5", None),
+        (429, "1.5", None),
+        (429, "soon", None),
+        (429, "", None),
+        (429, "\u0663".encode().decode("latin-1"), None),
+        (500, "7", None),
+        (401, "7", None),
+    ],
+)
+def test_retry_after_is_obeyed_up_to_an_hour(status: int, retry_after: str, expected: float | None) -> None:
+    assert failure_of(answer(status, Retry_After=retry_after)).retry_after == expected
+
+
+def test_retry_after_may_be_a_moment() -> None:
+    soon = datetime.now(UTC) + timedelta(minutes=10)
+    assert failure_of(answer(503, Retry_After=format_datetime(soon))).retry_after == pytest.approx(
+        600, abs=60
+    )
+
+
+def test_a_refusal_without_retry_after_asks_for_nothing() -> None:
+    assert failure_of(answer(429)).retry_after is None
+
+
+def test_a_key_that_cannot_be_read_is_told_without_asking(tmp_path: Path) -> None:
+    with FaultyPortal(answer()) as portal:
+        failure = failure_at(portal_at(portal.url, api_key=None, api_key_file=tmp_path / "key"))
+    assert failure.reason is Reason.CREDENTIALS
+    assert failure.message == f"cannot read {tmp_path / 'key'}: No such file or directory"
+    assert portal.heads == []
+
+
+def test_a_key_file_is_read_at_every_poll(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    with FaultyPortal(answer()) as portal:
+        for key in ("sk-old", "  sk-new\r\n"):
+            file.write_text(key)
+            client.poll(portal_at(portal.url, api_key=None, api_key_file=file), None)
+            assert f"Authorization: Bearer {key.strip()}\r\n" in portal.heads[-1]
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        ("nobody.invalid", "the host name cannot be resolved: check url and DNS"),
+        ("a..b", "the connection failed: check url and the network"),
+    ],
+)
+def test_a_host_that_is_not_found_is_told(host: str, message: str) -> None:
+    failure = failure_at(portal_at(f"https://{host}"))
+    assert (failure.reason, failure.message) == (Reason.CONNECTION, message)

@@ -1,0 +1,170 @@
+"""Who the exporter is at a portal: which key is its own, and whether it sees every key."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from docspace_exporter.demo import DemoKey, DemoPortal, User
+from docspace_exporter.docspace import client
+from docspace_exporter.docspace.failures import PollError
+from docspace_exporter.docspace.model import Identity
+from tests.support.faulty_portal import Behaviour, FaultyPortal, answer, by_path, hang, reset, send
+from tests.support.portals import envelope, portal_at
+
+KEYS, OWN_KEY, OWN_USER = "GET /api/2.0/keys", "GET /api/2.0/keys/@self", "GET /api/2.0/people/@self"
+TELLS = {
+    "own_key": answer(body=envelope({"id": "own"})),
+    "own_user": answer(body=envelope({"isAdmin": True, "isOwner": False})),
+}
+
+
+def identify(portal: FaultyPortal, known: Identity | None = None, poll_timeout: float = 10.0) -> Identity:
+    answer = client.poll(portal_at(portal.url, poll_timeout=poll_timeout), known)
+    assert len(answer.keys) == 1
+    return answer.identity
+
+
+def an_hour_later(identity: Identity) -> Identity:
+    return msgspec.structs.replace(identity, asked=identity.asked - client.IDENTITY_LIFETIME - 1)
+
+
+def test_the_own_key_is_found_though_another_ends_alike(demo_portal: DemoPortal) -> None:
+    own = demo_portal.keys[-1]
+    demo_portal.keys[0].secret = "sk-other" + own.secret[-4:]
+    identity = client.poll(portal_at(demo_portal.url, api_key=own.secret), None).identity
+    assert identity.own_key_id == own.id
+
+
+@pytest.mark.parametrize(("is_admin", "count"), [(True, 2), (False, 1)])
+def test_an_admin_sees_every_key_and_a_member_their_own(is_admin: bool, count: int) -> None:
+    now = datetime.now(UTC)
+    mine = DemoKey(name="mine", owner=User("Me", is_admin=is_admin), created=now, permissions=("*:read",))
+    other = DemoKey(name="other", owner=User("Other"), created=now)
+    with DemoPortal([mine, other]) as portal:
+        answer = client.poll(portal_at(portal.url, api_key=mine.secret), None)
+    assert (len(answer.keys), answer.identity.sees_every_key) == (count, is_admin)
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ({"isAdmin": False, "isOwner": True}, True),
+        ({"isOwner": True}, True),
+        ({"isAdmin": False, "isOwner": False}, False),
+        ({"isAdmin": False}, None),
+        ({}, None),
+        ({"isAdmin": "yes", "isOwner": 1}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_what_the_portal_does_not_tell_of_its_user_is_not_known(user: object, expected: bool | None) -> None:
+    own_user = answer(body=envelope(user))
+    with FaultyPortal(by_path(answer(), own_key=TELLS["own_key"], own_user=own_user)) as portal:
+        assert identify(portal).sees_every_key is expected
+
+
+@pytest.mark.parametrize("own_key", [{}, {"id": None}, {"id": 5}, {"id": ""}, [], None, "own"])
+def test_what_the_portal_does_not_tell_of_its_key_is_not_known(own_key: object) -> None:
+    with FaultyPortal(by_path(answer(), own_key=answer(body=envelope(own_key)))) as portal:
+        assert identify(portal).own_key_id is None
+
+
+def test_who_the_exporter_is_is_asked_once_an_hour(demo_portal: DemoPortal) -> None:
+    portal = portal_at(demo_portal.url, api_key=demo_portal.keys[-1].secret)
+    first = client.poll(portal, None).identity
+    again = client.poll(portal, first).identity
+    assert list(demo_portal.requests) == [KEYS, OWN_KEY, OWN_USER, KEYS]
+    assert again is first
+    assert first.asked == pytest.approx(time.time(), abs=5)
+    demo_portal.requests.clear()
+    later = client.poll(portal, an_hour_later(first)).identity
+    assert list(demo_portal.requests) == [KEYS, OWN_KEY, OWN_USER]
+    assert later.asked >= first.asked
+
+
+def test_who_the_exporter_is_is_asked_again_when_the_clock_was_ahead(demo_portal: DemoPortal) -> None:
+    portal = portal_at(demo_portal.url, api_key=demo_portal.keys[-1].secret)
+    identity = client.poll(portal, None).identity
+    demo_portal.requests.clear()
+    client.poll(portal, msgspec.structs.replace(identity, asked=identity.asked + 86_400))
+    assert list(demo_portal.requests) == [KEYS, OWN_KEY, OWN_USER]
+
+
+def test_who_the_exporter_is_is_asked_again_when_its_key_is_replaced(
+    demo_portal: DemoPortal, tmp_path: Path
+) -> None:
+    file = tmp_path / "key"
+    portal = portal_at(demo_portal.url, api_key=None, api_key_file=file)
+    old, new = demo_portal.keys[-1], demo_portal.keys[0]
+    new.permissions = ("*:read",)
+    file.write_text(old.secret)
+    first = client.poll(portal, None).identity
+    file.write_text(new.secret)
+    second = client.poll(portal, first).identity
+    assert (first.own_key_id, second.own_key_id) == (old.id, new.id)
+    assert (first.sees_every_key, second.sees_every_key) == (True, False)
+
+
+FAILURES: dict[str, Behaviour] = {
+    "500": answer(500),
+    "429": answer(429),
+    "redirect": answer(302),
+    "resets": reset,
+    "hangs": hang,
+}
+REFUSALS: dict[str, Behaviour] = {
+    "401": answer(401),
+    "403": answer(403),
+    "404": answer(404),
+    "HTML": answer(body=b"<html>"),
+    "garbage": answer(body=b'{"response":' + b"[" * 10_000),
+    "no object": answer(body=envelope([])),
+}
+
+
+@pytest.mark.parametrize("path", ["own_key", "own_user"])
+@pytest.mark.parametrize("fault", FAILURES | REFUSALS)
+def test_keys_are_exported_though_the_portal_does_not_tell_who_asks(fault: str, path: str) -> None:
+    fails = (FAILURES | REFUSALS)[fault]
+    with FaultyPortal(by_path(answer(), **{**TELLS, path: fails})) as portal:
+        identity = identify(portal, poll_timeout=0.5)
+    assert identity.own_key_id == (None if path == "own_key" else "own")
+    assert identity.sees_every_key is (None if path == "own_user" or fault == "hangs" else True)
+
+
+@pytest.mark.parametrize("fault", FAILURES | REFUSALS)
+def test_what_was_known_stays_when_the_portal_does_not_tell_again(fault: str) -> None:
+    with FaultyPortal(by_path(answer(), **TELLS)) as portal:
+        first = identify(portal)
+        portal.behave = by_path((FAILURES | REFUSALS)[fault], keys=answer())
+        later = identify(portal, an_hour_later(first), poll_timeout=0.5)
+    assert (later.own_key_id, later.sees_every_key) == ("own", True)
+
+
+@pytest.mark.parametrize("fault", FAILURES)
+def test_a_failure_to_tell_is_asked_again_at_the_next_poll(fault: str) -> None:
+    with FaultyPortal(by_path(FAILURES[fault], keys=answer())) as portal:
+        first = identify(portal, poll_timeout=0.5)
+        portal.behave = by_path(answer(), **TELLS)
+        second = identify(portal, first)
+    assert (second.own_key_id, second.sees_every_key) == ("own", True)
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refusal_to_tell_is_not_asked_again_within_the_hour(refusal: str) -> None:
+    with FaultyPortal(by_path(REFUSALS[refusal], keys=answer())) as portal:
+        first = identify(portal)
+        asked = len(portal.heads)
+        assert identify(portal, first) is first
+    assert len(portal.heads) == asked + 1
+
+
+def test_a_failed_poll_asks_for_nothing_more() -> None:
+    with FaultyPortal(by_path(send(b""), keys=answer(500))) as portal:
+        with pytest.raises(PollError):
+            client.poll(portal_at(portal.url), None)
+        assert [head.partition(" HTTP")[0] for head in portal.heads] == [KEYS]

@@ -1,0 +1,197 @@
+"""Everything that can be wrong with a portal: the reason it counts under, and that it costs one poll alone.
+
+The table of it all is printed at the end.
+"""
+
+import gzip
+import ssl
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+import pytest
+import trustme
+
+from docspace_exporter import poller
+from docspace_exporter.docspace.failures import Reason
+from docspace_exporter.poller import PortalState
+from tests.support.faulty_portal import (
+    GOOD_BODY,
+    Behaviour,
+    FaultyPortal,
+    answer,
+    bomb,
+    drip,
+    hang,
+    http,
+    reset,
+    send,
+    send_and_end,
+    send_for_ever,
+)
+from tests.support.portals import SECRET, envelope, portal_at
+
+LIMIT = 64 * 2**20
+GZIP = {"Content_Encoding": "gzip"}
+GZIP_TWICE = {"Content_Encoding": "gzip, gzip"}
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+HEAD_OF_MANY = http(body=b"", Content_Length="100000")
+OVER_LIMIT = http(body=b"", Content_Length=str(LIMIT + 1))
+HTML = b"<html><head><title>502 Bad Gateway</title></head></html>"
+BEGUN_HANDSHAKE = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03"
+
+
+class Fault(NamedTuple):
+    """What a portal does wrong, and what that counts as."""
+
+    behave: Behaviour
+    reason: Reason
+    poll_timeout: float = 10.0
+    scheme: str = "http"
+
+
+FAULTS = {
+    "status 401": Fault(answer(401, b'{"error":{"message":"Unauthorized"}}'), Reason.UNAUTHORIZED),
+    "status 402": Fault(answer(402), Reason.PAYMENT_REQUIRED),
+    "status 403": Fault(answer(403), Reason.FORBIDDEN),
+    "status 404": Fault(answer(404), Reason.NOT_FOUND),
+    "status 429": Fault(answer(429, Retry_After="1"), Reason.RATE_LIMITED),
+    "status 500": Fault(answer(500), Reason.SERVER_ERROR),
+    "status 502 as HTML": Fault(answer(502, HTML, Content_Type="text/html"), Reason.SERVER_ERROR),
+    "status 503": Fault(answer(503), Reason.SERVER_ERROR),
+    "status 599": Fault(answer(599), Reason.SERVER_ERROR),
+    "status 301": Fault(answer(301, Location="https://acme.example/"), Reason.REDIRECT),
+    "status 304": Fault(answer(304, b""), Reason.REDIRECT),
+    "redirect to nowhere": Fault(answer(302, Location="http://["), Reason.REDIRECT),
+    "redirect with a bomb": Fault(answer(302, bomb(80), Location="/", **GZIP), Reason.REDIRECT),
+    "status 204": Fault(answer(204, b""), Reason.UNEXPECTED_STATUS),
+    "status 206": Fault(answer(206), Reason.UNEXPECTED_STATUS),
+    "status 418": Fault(answer(418), Reason.UNEXPECTED_STATUS),
+    "status 999": Fault(answer(999), Reason.UNEXPECTED_STATUS),
+    "401 cut short": Fault(send_and_end(http(401, b"x", Content_Length="9")), Reason.UNAUTHORIZED),
+    "500 that drips": Fault(drip(b"x" * 100, http(500, b"", Content_Length="100")), Reason.SERVER_ERROR),
+    "hangs": Fault(hang, Reason.TIMEOUT, 0.5),
+    "hangs in the body": Fault(drip(b"", HEAD_OF_MANY), Reason.TIMEOUT, 0.5),
+    "hangs in the handshake": Fault(hang, Reason.TIMEOUT, 0.5, "https"),
+    "drips its head": Fault(drip(HEAD_OF_MANY), Reason.TIMEOUT, 0.5),
+    "drips its body": Fault(drip(b" " * 100, HEAD_OF_MANY), Reason.TIMEOUT, 0.5),
+    "drips its handshake": Fault(drip(b" " * 100, BEGUN_HANDSHAKE), Reason.TIMEOUT, 0.5, "https"),
+    "drips chunks": Fault(drip(b"1\r\n \r\n" * 100, CHUNKED), Reason.TIMEOUT, 0.5),
+    "continues for ever": Fault(send_for_ever(b"", b"HTTP/1.1 100 Go on\r\n\r\n"), Reason.TIMEOUT, 0.5),
+    "trailers for ever": Fault(send_for_ever(CHUNKED + b"0\r\n", b"a: b\r\n"), Reason.TIMEOUT, 0.5),
+    "closed port": Fault(hang, Reason.CONNECTION, scheme="closed"),
+    "resets": Fault(reset, Reason.CONNECTION),
+    "ends without an answer": Fault(send_and_end(b""), Reason.CONNECTION),
+    "ends in its head": Fault(send_and_end(b"HTTP/1.1 200 OK\r\nContent-"), Reason.INVALID_RESPONSE),
+    "ends in its body": Fault(send_and_end(http()[:-9]), Reason.CONNECTION),
+    "ends in a chunk": Fault(send_and_end(CHUNKED + b"ff\r\nx"), Reason.CONNECTION),
+    "ends the handshake": Fault(send_and_end(b""), Reason.CONNECTION, scheme="https"),
+    "refused certificate": Fault(answer(), Reason.TLS, scheme="tls"),
+    "no TLS": Fault(send_and_end(http(400)), Reason.TLS, scheme="https"),
+    "no HTTP": Fault(send_and_end(b"SSH-2.0-OpenSSH_9.2\r\n"), Reason.INVALID_RESPONSE),
+    "head without an end": Fault(
+        send_for_ever(b"HTTP/1.1 200 OK\r\nA: ", b"a" * 9999), Reason.INVALID_RESPONSE
+    ),
+    "headers without an end": Fault(
+        send_for_ever(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), Reason.INVALID_RESPONSE
+    ),
+    "chunks of garbage": Fault(send(CHUNKED + b"zzz\r\n"), Reason.INVALID_RESPONSE),
+    "over 64 MiB": Fault(
+        send_for_ever(http(body=b"", Content_Length=str(LIMIT + 1)), b" " * 2**16), Reason.TOO_LARGE
+    ),
+    "chunk of -1 bytes": Fault(send_for_ever(CHUNKED + b"-1\r\n", b" " * 2**16), Reason.TOO_LARGE),
+    "gzip bomb": Fault(answer(body=bomb(80), **GZIP), Reason.TOO_LARGE),
+    "gzip of gzip": Fault(answer(body=gzip.compress(bomb(80)), **GZIP_TWICE), Reason.TOO_LARGE),
+    "broken gzip": Fault(answer(body=b"no gzip", **GZIP), Reason.INVALID_RESPONSE),
+    "gzip cut short": Fault(answer(body=gzip.compress(GOOD_BODY)[:-20], **GZIP), Reason.INVALID_RESPONSE),
+    "unknown compression": Fault(answer(body=b"\0\1\2", Content_Encoding="br"), Reason.INVALID_RESPONSE),
+    "truncated JSON": Fault(answer(body=GOOD_BODY[:-9]), Reason.INVALID_RESPONSE),
+    "HTML": Fault(answer(body=HTML, Content_Type="text/html"), Reason.INVALID_RESPONSE),
+    "empty body": Fault(answer(body=b""), Reason.INVALID_RESPONSE),
+    "response null": Fault(answer(body=envelope(None)), Reason.INVALID_RESPONSE),
+    "response an object": Fault(answer(body=envelope({})), Reason.INVALID_RESPONSE),
+    "5 levels of lists": Fault(answer(body=envelope([[[[[]]]]])), Reason.INVALID_RESPONSE),
+    "no record with an id": Fault(answer(body=envelope([{}, {"id": 5}])), Reason.INVALID_RESPONSE),
+    "nested too deeply": Fault(answer(body=b"[" * 2**20), Reason.INVALID_RESPONSE),
+}
+
+
+@pytest.fixture(scope="module")
+def stranger() -> ssl.SSLContext:
+    """A certificate of an authority that nobody trusts."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="module")
+def table(pytestconfig: pytest.Config) -> Iterator[list[tuple[str, str, str, str]]]:
+    """Rows of the table that is printed at the end of the module."""
+    rows = [("fault", "reason counted", "keys kept", "recovered")]
+    yield rows
+    capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
+    assert capture is not None
+    with capture.global_and_fixture_disabled():
+        for row in rows:
+            print("\n{:<24} {:<18} {:<10} {}".format(*row), end="")
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_counts_under_its_reason_and_costs_one_poll(
+    name: str, stranger: ssl.SSLContext, table: list[tuple[str, str, str, str]]
+) -> None:
+    fault = FAULTS[name]
+    with (
+        FaultyPortal(answer()) as good,
+        FaultyPortal(fault.behave, stranger if fault.scheme == "tls" else None) as faulty,
+    ):
+        if fault.scheme == "closed":
+            faulty.close()
+        url = faulty.url.replace("http:", "https:") if fault.scheme == "https" else faulty.url
+        before = poller.poll(PortalState(portal_at(good.url)))
+        state = poller.poll(at(before, portal_at(url, poll_timeout=fault.poll_timeout)))
+        recovered = poller.poll(at(state, portal_at(good.url)))
+    assert before.snapshot is not None
+    assert state.failure is not None
+    assert (state.up, state.failure.reason) == (False, fault.reason)
+    assert [reason for reason, count in state.failures.items() if count] == [fault.reason]
+    assert state.poll_seconds - before.poll_seconds < fault.poll_timeout + 1.5
+    assert state.snapshot is before.snapshot
+    assert SECRET not in state.failure.message
+    assert state.failure.message.isprintable()
+    assert "None" not in state.failure.message
+    assert recovered.up
+    assert recovered.snapshot is not None
+    assert recovered.snapshot.keys == before.snapshot.keys
+    seconds = recovered.poll_seconds - state.poll_seconds
+    table.append((name, fault.reason, "yes", f"by the next poll, {seconds:.3f} s"))
+
+
+def at(state: PortalState, portal: object) -> PortalState:
+    return msgspec.structs.replace(state, portal=portal)
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        answer(Content_Type="text/html"),
+        answer(Content_Type=""),
+        answer(body=gzip.compress(GOOD_BODY), **GZIP),
+        send_and_end(b"HTTP/1.0 200 OK\r\n\r\n" + GOOD_BODY),
+        send(CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(GOOD_BODY), GOOD_BODY)),
+        send(b"HTTP/1.1 100 Go on\r\n\r\n" + http()),
+    ],
+    ids=["HTML type", "no type", "gzip", "no length", "chunked", "continued"],
+)
+def test_what_is_unusual_but_whole_is_taken(behave: Behaviour) -> None:
+    with FaultyPortal(behave) as portal:
+        state = poller.poll(PortalState(portal_at(portal.url)))
+    assert state.up
+    assert state.snapshot is not None
+    assert [key.name for key in state.snapshot.keys] == ["backup job"]
+
+
+def test_an_answer_of_64_mib_is_taken() -> None:
+    with FaultyPortal(answer(body=GOOD_BODY + b" " * (LIMIT - len(GOOD_BODY)))) as portal:
+        assert poller.poll(PortalState(portal_at(portal.url))).up

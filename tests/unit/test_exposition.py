@@ -1,0 +1,251 @@
+"""The fast text says the same as prometheus-client's own rendering, to the number and the label."""
+
+import gzip
+import zlib
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+from prometheus_client.registry import Collector
+
+from docspace_exporter import gzip_blocks
+from docspace_exporter.docspace.model import ApiKey
+from docspace_exporter.exposition import Exposition, Format, negotiate
+from docspace_exporter.metrics import ExporterState
+from docspace_exporter.poller import PortalState
+from tests.support.collector import DocSpaceCollector
+from tests.support.portals import answered, portal_at
+from tests.support.samples import Series, samples, samples_of, values
+from tests.support.strategies import histories
+
+NOW = 1_800_000_000.0
+EXPORTER = ExporterState(version="1.2.3", revision='"quoted"', reload_success_time=5.5)
+MANY = tuple(ApiKey(id=str(number), expiry=NOW + number, last_used=NOW - number) for number in range(400))
+
+
+class Process(Collector):
+    """Stands for the metrics of the process."""
+
+    def collect(self) -> Iterable[Metric]:
+        return [GaugeMetricFamily("process_start_time_seconds", "When it began.", value=1.5)]
+
+
+class Clock:
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def shown(*states: PortalState, clock: Clock | None = None) -> Exposition:
+    exposition = Exposition(EXPORTER, Process(), clock or Clock())
+    exposition.show(EXPORTER, lambda: states, label_names(states))
+    return exposition
+
+
+def label_names(states: Iterable[PortalState]) -> Sequence[str]:
+    return sorted({name for state in states for name, _ in state.portal.labels})
+
+
+def text_of(exposition: Exposition, format_: Format = Format.TEXT) -> str:
+    return exposition.render(format_, gzip=False).decode()
+
+
+def families(text: str) -> dict[str, tuple[str, str, dict[Series, float]]]:
+    """Return the type, help and samples of each metric of an exposition."""
+    parse = parse_openmetrics if text.endswith("# EOF\n") else parse_text
+    return {metric.name: (metric.type, metric.documentation, samples_of([metric])) for metric in parse(text)}
+
+
+def slow(states: Sequence[PortalState], format_: Format, now: float = NOW) -> str:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(DocSpaceCollector(EXPORTER, states, label_names(states), lambda: now))
+    registry.register(Process())
+    if format_ is Format.TEXT:
+        return generate_latest(registry).decode()
+    return bytes(generate_openmetrics(registry)).decode()  # type: ignore[no-untyped-call]
+
+
+@settings(max_examples=max(25, settings().max_examples // 100))
+@given(
+    history=histories(),
+    now=st.floats(0, 4e9),
+    format_=st.sampled_from(Format),
+    worth_deflating=st.sampled_from([0, 300, 32 * 1024]),
+)
+def test_the_fast_text_equals_the_slow_one(
+    history: list[list[PortalState]], now: float, format_: Format, worth_deflating: int
+) -> None:
+    newest = [states[-1] for states in history]
+    fast = Exposition(EXPORTER, Process(), Clock(now))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gzip_blocks, "WORTH_DEFLATING", worth_deflating)
+        fast.show(EXPORTER, lambda: [states[0] for states in history], label_names(newest))
+        for states in history:
+            for state in states[1:]:
+                fast.update(state)
+        text = text_of(fast, format_)
+        assert gzip.decompress(fast.render(format_, gzip=True)).decode() == text
+    expected = slow(newest, format_, float(int(now)))
+    assert families(text) == families(expected)
+    assert _comments(text) == _comments(expected)
+
+
+def _comments(text: str) -> list[str]:
+    return sorted(line for line in text.split("\n") if line.startswith("#"))
+
+
+@pytest.mark.parametrize("count", [0, 1, 400])
+@pytest.mark.parametrize("format_", Format)
+def test_the_fast_text_equals_the_slow_one_for_many_keys(count: int, format_: Format) -> None:
+    state = answered(*MANY[:count])
+    assert families(text_of(shown(state), format_)) == families(slow([state], format_))
+
+
+@pytest.mark.parametrize("count", [0, 1, 400])
+@pytest.mark.parametrize("format_", Format)
+def test_gzip_is_one_member_that_ends_with_the_body(count: int, format_: Format) -> None:
+    exposition = shown(
+        answered(*MANY[:count]), answered(*MANY[:count], portal=portal_at("https://b.example", name="b"))
+    )
+    body = exposition.render(format_, gzip=True)
+    reader = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    assert (reader.decompress(body) + reader.flush()).decode() == text_of(exposition, format_)
+    assert reader.eof
+    assert reader.unused_data == b""
+
+
+def test_gzip_is_smaller_by_far() -> None:
+    exposition = shown(answered(*MANY))
+    assert len(exposition.render(Format.TEXT, gzip=True)) * 8 < len(text_of(exposition))
+
+
+@pytest.mark.parametrize("format_", Format)
+def test_no_series_tells_when_it_was_created(format_: Format) -> None:
+    process = CollectorRegistry()
+    ProcessCollector(registry=process)
+    GCCollector(registry=process)
+    exposition = Exposition(EXPORTER, process)
+    exposition.show(EXPORTER, lambda: [answered(*MANY[:3])], ())
+    text = text_of(exposition, format_)
+    assert "python_gc_objects_collected_total" in text
+    assert "_created" not in text.replace("_created_timestamp_seconds", "")
+
+
+def test_openmetrics_ends_with_its_mark_and_the_text_format_has_none() -> None:
+    exposition = shown(answered())
+    assert text_of(exposition, Format.OPENMETRICS).endswith("\n# EOF\n")
+    assert text_of(exposition, Format.OPENMETRICS).count("# EOF") == 1
+    assert "# EOF" not in text_of(exposition)
+
+
+def test_times_tick_with_whole_seconds() -> None:
+    clock = Clock(NOW + 0.9)
+    exposition = shown(answered(ApiKey(id="1", expiry=NOW + 60.25)), clock=clock)
+    ticking = "docspace_api_key_time_to_expiry_seconds"
+    assert values(samples(text_of(exposition)), ticking) == {(): 60.25}
+    clock.now = NOW + 61.1
+    assert values(samples(text_of(exposition)), ticking) == {(): -0.75}
+
+
+def test_scrapes_of_one_second_share_one_text_in_each_format() -> None:
+    clock = Clock(NOW)
+    exposition = shown(answered(*MANY), clock=clock)
+    for format_ in Format:
+        for zipped in (True, False):
+            first = exposition.render(format_, gzip=zipped)
+            clock.now = NOW + 0.9
+            assert exposition.render(format_, gzip=zipped) is first
+            clock.now = NOW + 1
+            assert exposition.render(format_, gzip=zipped) != first
+            clock.now = NOW
+
+
+def test_a_new_state_is_exposed_within_the_second() -> None:
+    state = answered(*MANY[:2])
+    exposition = shown(state)
+    assert values(samples(text_of(exposition)), "docspace_api_keys") == {(): 2}
+    exposition.update(answered(*MANY[:1]))
+    assert values(samples(text_of(exposition)), "docspace_api_keys") == {(): 1}
+
+
+def test_another_state_of_the_exporter_is_exposed_within_the_second() -> None:
+    exposition = shown(answered())
+    assert 'revision="\\"quoted\\""' in text_of(exposition)
+    exposition.show_exporter(msgspec.structs.replace(EXPORTER, reload_successful=False))
+    found = samples(text_of(exposition))
+    assert values(found, "docspace_exporter_config_last_reload_successful") == {(): 0}
+    assert values(found, "docspace_up") == {(): 1}
+
+
+def test_a_state_of_a_portal_that_is_not_shown_changes_nothing() -> None:
+    exposition = shown(answered(*MANY[:1]))
+    before = text_of(exposition)
+    exposition.update(answered(portal=portal_at("https://other.example", name="other")))
+    exposition.update(answered(portal=portal_at("https://acme.example", export_owner=False)))
+    assert text_of(exposition) == before
+
+
+def test_a_portal_that_is_shown_no_more_is_gone() -> None:
+    exposition = shown(answered(), answered(portal=portal_at("https://b.example", name="b")))
+    exposition.show(EXPORTER, lambda: [answered()], ())
+    assert values(samples(text_of(exposition)), "docspace_up", "portal") == {("acme",): 1}
+
+
+def test_an_exposition_without_portals_tells_of_the_exporter_and_the_process() -> None:
+    names = {name for name, _ in samples(text_of(Exposition(EXPORTER, Process(), Clock())))}
+    assert "docspace_exporter_build_info" in names
+    assert "process_start_time_seconds" in names
+    assert not {name for name in names if "docspace_p" in name}
+
+
+PROMETHEUS_2 = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+    "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,"
+    "text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", Format.TEXT),
+        ("*/*", Format.TEXT),
+        ("text/plain", Format.TEXT),
+        ("text/plain;version=0.0.4", Format.TEXT),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", Format.TEXT),
+        (PROMETHEUS_2, Format.OPENMETRICS),
+        (PROMETHEUS_3, Format.OPENMETRICS),
+        ("application/openmetrics-text", Format.OPENMETRICS),
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", Format.OPENMETRICS),
+        ("application/openmetrics-text;version=x", Format.TEXT),
+        ("application/openmetrics-text;version=1.0.0;version", Format.OPENMETRICS),
+        ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily", Format.TEXT),
+        (",;=,;;q=,", Format.TEXT),
+        ("\0\xff", Format.TEXT),
+    ],
+)
+def test_the_format_is_the_one_asked_for(accept: str, expected: Format) -> None:
+    assert negotiate(accept) is expected
+
+
+@given(
+    accept=st.text(st.sampled_from('application/openmetrics-text;version=1.0,;q ="*\\'), max_size=60)
+    | st.text(st.characters(max_codepoint=255))
+)
+def test_any_accept_header_gets_one_of_the_formats(accept: str) -> None:
+    assert negotiate(accept) in Format
+
+
+def test_content_types_are_those_of_prometheus() -> None:
+    assert Format.TEXT.value == "text/plain; version=0.0.4; charset=utf-8"
+    assert Format.OPENMETRICS.value == "application/openmetrics-text; version=1.0.0; charset=utf-8"

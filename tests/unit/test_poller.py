@@ -1,0 +1,324 @@
+"""When portals are polled, and what is kept of them."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from docspace_exporter import poller
+from docspace_exporter.config.portals import Portal
+from docspace_exporter.docspace import client
+from docspace_exporter.docspace.failures import Reason
+from docspace_exporter.docspace.model import Snapshot
+from docspace_exporter.poller import Poller, PortalState, next_due
+from tests.support.faulty_portal import FaultyPortal, answer, by_path, hang
+from tests.support.portals import SECRET, envelope, portal_at, record
+from tests.support.processes import wait_for
+
+
+@contextmanager
+def polling(*portals: Portal, on_poll: Callable[[PortalState], None] = lambda _: None) -> Iterator[Poller]:
+    """Poll these portals; all threads have ended at the end."""
+    running = Poller(on_poll)
+    running.watch(portals)
+    workers = running._workers
+    try:
+        yield running
+    finally:
+        running.stop()
+        for worker in {*workers, *running._workers}:
+            worker.join(timeout=15)
+            assert not worker.is_alive()
+
+
+def _wait(event: threading.Event) -> None:
+    event.wait(10)
+
+
+def polls_of(portal: FaultyPortal) -> int:
+    return sum(head.startswith("GET /api/2.0/keys HTTP") for head in portal.heads)
+
+
+@pytest.mark.parametrize(
+    ("due", "now", "retry_after", "expected"),
+    [
+        (100, 100, None, 110),
+        (100, 103, None, 110),
+        (100, 109.9, None, 110),
+        (100, 110, None, 120),
+        (100, 135, None, 140),
+        (100, 99, None, 110),
+        (100, 101, 0, 110),
+        (100, 101, 5, 110),
+        (100, 101, 60, 161),
+        (100, 135, 60, 195),
+    ],
+)
+def test_a_poll_is_due_on_the_schedule_and_not_before_the_portal_wants_it(
+    due: float, now: float, retry_after: float | None, expected: float
+) -> None:
+    assert next_due(due, now, 10, retry_after) == expected
+
+
+@given(
+    due=st.floats(0, 1e6),
+    late=st.floats(0, 1e5),
+    interval=st.floats(0.001, 1e5),
+    retry_after=st.none() | st.floats(0, 3600),
+)
+def test_the_next_poll_is_always_ahead(
+    due: float, late: float, interval: float, retry_after: float | None
+) -> None:
+    now = due + late
+    after = next_due(due, now, interval, retry_after)
+    assert now + (retry_after or 0) <= after <= now + (retry_after or 0) + interval * 1.001
+
+
+class Clock:
+    """Time that passes only by waiting, until `polls` waits are over."""
+
+    def __init__(self, polls: int) -> None:
+        self.now = 0.0
+        self._left = polls
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, stopped: threading.Event, seconds: float) -> bool:
+        self._left -= 1
+        if self._left < 0:
+            return stopped.wait(30)
+        self.now += seconds
+        return stopped.is_set()
+
+
+def times_of_polls(portal: Portal, count: int) -> list[float]:
+    """Return when the first polls of a portal end, on a clock that only waiting moves."""
+    clock, ended = Clock(count), list[float]()
+    running = Poller(lambda _: ended.append(clock.now), clock, clock.wait)
+    running.watch([portal])
+    try:
+        wait_for(lambda: len(ended) == count, f"{count} polls")
+    finally:
+        running.stop()
+    return ended
+
+
+def test_a_portal_is_polled_at_once_and_then_every_interval() -> None:
+    with FaultyPortal(answer()) as portal:
+        assert times_of_polls(portal_at(portal.url, poll_interval=300), 4) == [0, 300, 600, 900]
+
+
+def test_a_portal_that_hangs_delays_no_other() -> None:
+    with FaultyPortal(answer()) as well, FaultyPortal(hang) as hanging:
+        hung = portal_at(hanging.url, name="hung", poll_timeout=2.0)
+        with polling(hung, portal_at(well.url, poll_interval=0.1)) as running:
+            wait_for(lambda: running.states[1].polls > 5, "six polls")
+            assert running.states[0].polls == 0
+
+
+def test_first_polls_of_many_portals_are_spread_over_a_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", lambda _: None)
+    for count, last in ((2, 0.01), (100, 0.99), (1000, 4.995)):
+        waiting = Poller(lambda _: None, clock=lambda: 50.0)
+        waiting.watch([portal_at(f"https://{number}.example", name=str(number)) for number in range(count)])
+        due = [worker._due for worker in waiting._workers]
+        assert due[0] == 50.0
+        assert due[-1] == pytest.approx(50.0 + last)
+        assert due == sorted(due)
+
+
+def test_a_portal_is_left_alone_for_as_long_as_it_asks() -> None:
+    with FaultyPortal(answer(429, Retry_After="1000")) as portal:
+        assert times_of_polls(portal_at(portal.url, poll_interval=300), 3) == [0, 1000, 2000]
+
+
+def test_a_portal_removed_before_its_first_poll_does_not_delay_readiness() -> None:
+    with FaultyPortal(answer()) as portal, FaultyPortal(hang) as slow:
+        one, hung = portal_at(portal.url), portal_at(slow.url, name="hung", poll_timeout=3.0)
+        with polling(one, hung) as running:
+            wait_for(lambda: running.states[0].polls, "the first poll")
+            assert not running.ready
+            running.watch([one])
+            assert running.ready
+
+
+def test_keys_stay_when_a_poll_fails_and_one_deleted_is_gone_with_the_next_good_poll() -> None:
+    two = answer(body=envelope([record(id="1"), record(id="2")]))
+    with FaultyPortal(two) as portal:
+        first = poller.poll(PortalState(portal_at(portal.url)))
+        portal.behave = answer(500)
+        failed = poller.poll(first)
+        portal.behave = answer(body=envelope([record(id="2")]))
+        third = poller.poll(failed)
+    assert failed.snapshot is first.snapshot
+    assert (first.up, failed.up, third.up) == (True, False, True)
+    assert failed.last_success == first.last_success < third.last_success
+    assert third.snapshot is not None
+    assert [key.id for key in third.snapshot.keys] == ["2"]
+    assert third.failures[Reason.SERVER_ERROR] == 1
+    assert (first.polls, failed.polls, third.polls) == (1, 2, 3)
+    assert 0 < first.poll_seconds < failed.poll_seconds < third.poll_seconds
+
+
+def test_a_state_before_the_first_poll_is_neither_up_nor_down() -> None:
+    state = PortalState(portal_at("https://acme.example"))
+    assert (state.up, state.last_success, state.snapshot) == (None, 0.0, None)
+    assert state.failures == dict.fromkeys(Reason, 0)
+
+
+def test_what_nobody_foresaw_costs_the_poll_and_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(*_: object) -> Snapshot:
+        raise KeyError(SECRET)
+
+    monkeypatch.setattr(client, "poll", break_down)
+    state = poller.poll(PortalState(portal_at("https://acme.example")))
+    assert state.failure is not None
+    assert state.failure.reason is Reason.INVALID_RESPONSE
+    assert state.failure.message == "the poll broke with KeyError: please report this"
+
+
+def test_a_failure_is_logged_once_and_so_is_the_recovery(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "docspace_exporter")
+    with FaultyPortal(answer(500)) as portal:
+        state = PortalState(portal_at(portal.url))
+        for behave in (answer(500), answer(502), answer(401), answer(), answer(), answer(500)):
+            portal.behave = behave
+            state = poller.poll(state)
+    told = [
+        (log.levelno, log.getMessage()[:17], getattr(log, "reason", ""))
+        for log in caplog.records
+        if (log.levelno, log.getMessage()) != (logging.DEBUG, "Poll succeeded")
+    ]
+    assert told == [
+        (logging.WARNING, "Poll failed: stat", "server_error"),
+        (logging.DEBUG, "Poll failed: stat", "server_error"),
+        (logging.WARNING, "Poll failed: stat", "unauthorized"),
+        (logging.INFO, "Poll succeeded", ""),
+        (logging.WARNING, "Poll failed: stat", "server_error"),
+    ]
+    assert {getattr(log, "portal", "") for log in caplog.records} == {"acme"}
+    assert SECRET not in caplog.text
+
+
+def test_a_good_poll_is_logged_for_debugging(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "docspace_exporter")
+    with FaultyPortal(answer(body=envelope([record(), {}]))) as portal:
+        poller.poll(PortalState(portal_at(portal.url)))
+    (log,) = caplog.records
+    assert (log.levelno, log.getMessage()) == (logging.DEBUG, "Poll succeeded")
+    assert vars(log).items() >= {"portal": "acme", "keys": 1, "malformed": 1}.items()
+
+
+def test_that_keys_of_others_are_not_seen_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    member = answer(body=envelope({"isAdmin": False, "isOwner": False}))
+    with FaultyPortal(by_path(answer(), own_user=member)) as portal:
+        state = PortalState(portal_at(portal.url))
+        for _ in range(3):
+            state = poller.poll(state)
+    (log,) = (log for log in caplog.records if log.levelno == logging.WARNING)
+    assert log.getMessage().startswith("Only the keys of the exporter's own user are seen")
+    assert vars(log)["portal"] == "acme"
+
+
+def test_the_first_good_poll_of_a_portal_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "docspace_exporter")
+    with (
+        FaultyPortal(answer(body=envelope([record()]))) as portal,
+        polling(portal_at(portal.url, poll_interval=0.01)) as running,
+    ):
+        wait_for(lambda: running.states[0].polls > 2, "three polls")
+    (log,) = caplog.records
+    assert log.getMessage() == "First poll succeeded"
+    assert vars(log).items() >= {"portal": "acme", "keys": 1}.items()
+
+
+def test_polls_go_on_when_what_they_brought_cannot_be_exposed(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(state: PortalState) -> None:
+        raise ValueError(SECRET)
+
+    with FaultyPortal(answer()) as portal:
+        running = Poller(fail)
+        running.watch([portal_at(portal.url, poll_interval=0.01)])
+        wait_for(lambda: running.states[0].polls > 2, "three polls")
+        running.stop()
+    assert running.ready
+    assert "cannot be exposed" in caplog.text
+    assert SECRET not in caplog.text
+
+
+def test_portals_are_ready_when_each_has_been_polled_whatever_came_of_it() -> None:
+    with FaultyPortal(answer(500)) as failing, FaultyPortal(hang) as slow:
+        hung = portal_at(slow.url, name="hung", poll_timeout=1.0)
+        with polling(portal_at(failing.url), hung) as running:
+            wait_for(lambda: running.states[0].polls, "the first poll")
+            assert not running.ready
+            wait_for(lambda: running.ready, "the hanging poll to end")
+            assert [state.up for state in running.states] == [False, False]
+            running.watch([hung, portal_at(failing.url, name="later")])
+            assert running.ready
+
+
+def test_portals_are_not_ready_before_what_is_told_of_them_is_taken() -> None:
+    taken = threading.Event()
+    with (
+        FaultyPortal(answer()) as portal,
+        polling(portal_at(portal.url), on_poll=lambda _: _wait(taken)) as running,
+    ):
+        wait_for(lambda: running.states[0].up, "a good poll")
+        assert not running.ready
+        taken.set()
+        wait_for(lambda: running.ready, "readiness")
+
+
+def test_a_portal_that_did_not_change_keeps_its_state_and_schedule() -> None:
+    with FaultyPortal(answer()) as one, FaultyPortal(answer()) as two, FaultyPortal(answer()) as three:
+        kept = portal_at(one.url, name="kept")
+        with polling(kept, portal_at(two.url, name="changed")) as running:
+            wait_for(lambda: running.ready, "first polls")
+            before = running.states
+            running.watch(
+                [
+                    portal_at(three.url, name="new"),
+                    portal_at(two.url, name="changed", export_owner=False),
+                    portal_at(one.url, name="kept"),
+                ]
+            )
+            wait_for(lambda: all(state.polls for state in running.states), "polls of the others")
+            after = running.states
+            assert [state.portal.name for state in after] == ["new", "changed", "kept"]
+            assert after[2] is before[0]
+            assert after[1].polls == 1
+            assert (polls_of(one), polls_of(two), polls_of(three)) == (1, 2, 1)
+
+
+def test_a_portal_that_is_watched_no_more_is_polled_no_more() -> None:
+    with (
+        FaultyPortal(answer()) as gone,
+        FaultyPortal(answer()) as stays,
+        polling(
+            portal_at(gone.url, poll_interval=0.05), portal_at(stays.url, name="stays", poll_interval=0.05)
+        ) as running,
+    ):
+        (worker, _) = running._workers
+        wait_for(lambda: polls_of(gone) > 1, "polls")
+        running.watch([portal_at(stays.url, name="stays", poll_interval=0.05)])
+        worker.join(timeout=10)
+        polled, others = polls_of(gone), polls_of(stays)
+        wait_for(lambda: polls_of(stays) > others + 3, "polls of the other")
+        assert polls_of(gone) == polled
+
+
+def test_a_poll_under_way_when_its_portal_is_dropped_tells_nothing() -> None:
+    told: list[str] = []
+    with FaultyPortal(hang) as slow:
+        hung = portal_at(slow.url, name="hung", poll_timeout=0.5)
+        with polling(hung, on_poll=lambda state: told.append(state.portal.name)) as running:
+            wait_for(lambda: polls_of(slow), "the poll to begin")
+            running.watch([])
+            assert running.states == ()
+    assert told == []
