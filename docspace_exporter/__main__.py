@@ -1,6 +1,6 @@
-"""Where the program begins: signals are heeded before the rest is imported, which takes a while.
+"""Entry point: handles signals before it imports the rest, which takes a moment.
 
-`docspace-exporter`, `python -m docspace_exporter` and `python exporter.py` are this.
+`docspace-exporter`, `python -m docspace_exporter` and `python exporter.py` all run this.
 """
 
 import os
@@ -12,9 +12,9 @@ def main() -> int:
     """Run the program; returns its exit code."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
-    # It waits, in every thread to come, until the server takes it.
+    # It stays pending, in every later thread, until the server handles it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    if sys.stderr is None:  # closed by whoever started the program
+    if sys.stderr is None:  # closed by the parent process
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (for as long as the program runs)
     from docspace_exporter import cli  # noqa: PLC0415
 

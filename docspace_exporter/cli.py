@@ -1,4 +1,4 @@
-"""The program: puts the parts together in the order in which things happen."""
+"""The program: puts the parts together, in the order in which things happen."""
 
 import contextlib
 import logging
@@ -49,7 +49,7 @@ from docspace_exporter.web.middleware import (
 logger = logging.getLogger(__name__)
 
 SWITCH_INTERVAL = 0.0005
-"""Seconds after which a poll gives way: a scrape waits for a hundred turns (bench/results.md)."""
+"""Seconds after which a poll yields the interpreter lock, which a scrape takes a hundred times."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,14 +60,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     python = platform.python_version()
     version = f"docspace-exporter {exporter.version} (revision {exporter.revision}, Python {python})"
-    given = flags.parse(arguments, version)
-    logs.configure(given.log_level, given.log_format)
+    options = flags.parse(arguments, version)
+    logs.configure(options.log_level, options.log_format)
     sys.setswitchinterval(SWITCH_INTERVAL)
-    # insecure_skip_verify is the operator's own choice.
+    # insecure_skip_verify is the operator's choice.
     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     try:
-        with _configuration(given) as load:
-            return _run(given, exporter, load)
+        with _configuration(options) as load:
+            return _run(options, exporter, load)
     except ConfigError as error:
         return _fail(*error.errors)
     except server.ListenError as error:
@@ -80,34 +80,34 @@ def _fail(*messages: str) -> int:
     return 1
 
 
-def _run(given: Flags, exporter: ExporterState, load: Callable[[], Config]) -> int:
-    if given.check:
-        return _check(load, given.web_config_file)
+def _run(options: Flags, exporter: ExporterState, load: Callable[[], Config]) -> int:
+    if options.check:
+        return _check(load, options.web_config_file)
     config = load()
-    web_config = WatchedWebConfig(given.web_config_file) if given.web_config_file else None
-    if given.once:
+    web_config = WatchedWebConfig(options.web_config_file) if options.web_config_file else None
+    if options.once:
         return _once(config, msgspec.structs.replace(exporter, reload_success_time=time.time()))
-    listener = server.listen(given.listen_address)
+    listener = server.listen(options.listen_address)
     exposition = Exposition(exporter, _process_metrics())
     polls = poller.Poller(exposition.update)
     reloader = Reloader(load, exporter, polls, exposition)
-    endpoints = Endpoints(given.web, polls, exposition, reloader.reload)
+    endpoints = Endpoints(options.web, polls, exposition, reloader.reload)
     reloader.apply(config)
-    app = _around(endpoints.app(), web_config)
+    app = _with_middleware(endpoints.app(), web_config)
     tls = web_config.server_context() if web_config else None
 
     def on_ready() -> None:
         logger.info("Listening", extra={"address": server.address_of(listener), "version": exporter.version})
-        if given.demo:
-            _tell_where_to_look(listener, tls)
+        if options.demo:
+            _print_demo_urls(listener, tls)
 
     server.serve(app, listener, tls, on_ready, reloader.reload)
     polls.stop()
     return 0
 
 
-def _around(app: ASGIApp, web_config: WatchedWebConfig | None) -> ASGIApp:
-    """Return the endpoints with what every request passes on its way in and out."""
+def _with_middleware(app: ASGIApp, web_config: WatchedWebConfig | None) -> ASGIApp:
+    """Return the application with its middleware."""
     if web_config:
         app = BasicAuthMiddleware(app, web_config.current, OPEN_PATHS)
     app = SlowClientMiddleware(app)
@@ -115,33 +115,33 @@ def _around(app: ASGIApp, web_config: WatchedWebConfig | None) -> ASGIApp:
 
 
 @contextlib.contextmanager
-def _configuration(given: Flags) -> Iterator[Callable[[], Config]]:
-    """Give what loads the configuration: the demo's, the environment's or a file's."""
-    if given.demo:
+def _configuration(options: Flags) -> Iterator[Callable[[], Config]]:
+    """Yield the function that loads the configuration: from the demo, the environment or a file."""
+    if options.demo:
         with demo.DemoPortal(demo.sample_keys(datetime.now(UTC))) as portal:
             secret = portal.keys[-1].secret
             sys.stderr.write(
-                f"A demo portal listens at {portal.url} and takes the key {secret}\n"
-                f"Try it: curl -H 'Authorization: Bearer {secret}' {portal.url}/api/2.0/keys\n"
+                f"A demo portal listens on {portal.url} and accepts the key {secret}\n"
+                f"Try: curl -H 'Authorization: Bearer {secret}' {portal.url}/api/2.0/keys\n"
             )
             demo_portal = Portal(
                 name="demo", url=portal.url, api_key=secret, poll_interval=15, poll_timeout=10
             )
             yield lambda: Config((demo_portal,), ("demo.",))
     elif os.environ.get("DOCSPACE_URL"):
-        if given.config_file:
-            raise ConfigError("DOCSPACE_URL and --config.file are both given: keep one")
+        if options.config_file:
+            raise ConfigError("DOCSPACE_URL and --config.file are both set: remove one")
         yield partial(load_environment, os.environ)
-    elif given.config_file:
-        yield partial(load_file, given.config_file)
+    elif options.config_file:
+        yield partial(load_file, options.config_file)
     elif os.environ.get("DOCSPACE_API_KEY") or os.environ.get("DOCSPACE_API_KEY_FILE"):
-        raise ConfigError("DOCSPACE_URL is missing: a key is set, and no portal to use it at")
+        raise ConfigError("DOCSPACE_URL is missing: set it to the URL of the portal that the key is for")
     elif os.path.exists(flags.DEFAULT_CONFIG_FILE):  # noqa: PTH110 (Path.exists may raise PermissionError)
         yield partial(load_file, flags.DEFAULT_CONFIG_FILE)
     else:
         raise ConfigError(
-            "there is no config.yaml here: write one, name another with --config.file, "
-            "set DOCSPACE_URL and DOCSPACE_API_KEY_FILE, or try --demo"
+            "config.yaml does not exist in the working directory: create it, set --config.file, "
+            "set DOCSPACE_URL and DOCSPACE_API_KEY_FILE, or use --demo"
         )
 
 
@@ -182,9 +182,9 @@ def _unusable_files(config: Config) -> Iterator[str]:
 
 
 def _once(config: Config, exporter: ExporterState) -> int:
-    """Poll every portal once and print the docspace series; a signal ends that without a word."""
+    """Poll every portal once and print the docspace series; a signal ends it without output."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        # A poll may hang, and in a container nothing else ends the first process.
+        # A poll may hang, and nothing else would end the first process of a container.
         signal.signal(number, lambda *_: os._exit(1))
     with ThreadPoolExecutor(max_workers=min(32, len(config.portals))) as workers:
         states = list(workers.map(poller.poll, map(poller.PortalState, config.portals)))
@@ -206,9 +206,11 @@ def _print(text: bytes) -> int:
     return 0
 
 
-def _tell_where_to_look(listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+def _print_demo_urls(listener: socket.socket, tls: ssl.SSLContext | None) -> None:
     scheme, port = "https" if tls else "http", listener.getsockname()[1]
-    sys.stderr.write(f"Open {scheme}://localhost:{port}/ for the page, /metrics for the metrics\n")
+    sys.stderr.write(
+        f"Status page: {scheme}://localhost:{port}/  metrics: {scheme}://localhost:{port}/metrics\n"
+    )
 
 
 def _process_metrics() -> CollectorRegistry:

@@ -1,7 +1,4 @@
-"""A DocSpace portal of our own on loopback, over real HTTP, that behaves as DocSpace server 3.7 does.
-
-For `--demo`, for the tests, and for trying any other client of the API.
-"""
+"""A demo portal on loopback that behaves as DocSpace server 3.7: for `--demo`, tests and other clients."""
 
 import html
 import json
@@ -31,7 +28,7 @@ class User(msgspec.Struct, frozen=True):
     id: str = msgspec.field(default_factory=lambda: str(uuid.uuid4()))
 
     def record(self) -> dict[str, Any]:
-        """Return the member as the API shows whoever made a key."""
+        """Return the member as the API shows the creator of a key."""
         return {
             "id": self.id,
             "displayName": _encode(self.display_name),
@@ -54,7 +51,7 @@ class DemoKey(msgspec.Struct, kw_only=True):
     secret: str = msgspec.field(default_factory=lambda: "sk-" + secrets.token_hex(32))
 
     def valid(self) -> bool:
-        """Tell whether the portal takes the key."""
+        """Return whether the portal accepts the key."""
         return self.active and (self.expires is None or self.expires > datetime.now(UTC))
 
     def record(self) -> dict[str, Any]:
@@ -86,8 +83,8 @@ def _encode(text: str) -> str:
 
 _READ = ("files:read", "rooms:read")
 _WRITE = ("files:read", "files:write", "rooms:write")
-_STORIES: tuple[tuple[str, str, float, float | None, float | None, tuple[str, ...], bool], ...] = (
-    # name, owner, made days ago, used days ago, expires in days, permissions, active
+_SAMPLES: tuple[tuple[str, str, float, float | None, float | None, tuple[str, ...], bool], ...] = (
+    # name, owner, created days ago, used days ago, expires in days, permissions, active
     ("intern's first script", "carla", 1, None, 89, _READ, True),
     ("chat bot", "boris", 6, 0.01, 84, _WRITE, True),
     ('"Отдел <b>продаж</b>" \\ & Co', "boris", 20, 3, 70, _READ, True),
@@ -105,7 +102,7 @@ _STORIES: tuple[tuple[str, str, float, float | None, float | None, tuple[str, ..
 
 
 def sample_keys(now: datetime) -> list[DemoKey]:
-    """Return keys that tell a story each, newest first; the last is for the exporter itself."""
+    """Return keys in every state, newest first; the last is for the exporter itself."""
     users = {
         "ann": User("Ann O'Neil", is_admin=True),
         "boris": User("Борис Ким"),
@@ -122,15 +119,15 @@ def sample_keys(now: datetime) -> list[DemoKey]:
         DemoKey(
             name=name,
             owner=users[owner],
-            created=now - timedelta(days=made),
+            created=now - timedelta(days=created),
             last_used=away(None if used is None else -used),
             expires=away(expires),
             permissions=permissions,
             active=active,
-            # The same at every start, as a portal's are.
-            id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name} {made}")),
+            # The same at every start, as on a portal.
+            id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name} {created}")),
         )
-        for name, owner, made, used, expires, permissions, active in _STORIES
+        for name, owner, created, used, expires, permissions, active in _SAMPLES
     ]
     own = DemoKey(
         name="prometheus exporter",
@@ -144,7 +141,7 @@ def sample_keys(now: datetime) -> list[DemoKey]:
 
 
 class DemoPortal:
-    """A running portal, from entering the context to leaving it; its `keys` may be changed meanwhile."""
+    """A portal that runs within the context; its `keys` may be changed while it runs."""
 
     def __init__(self, keys: list[DemoKey], port: int = 0) -> None:
         self.keys = keys
@@ -168,9 +165,9 @@ class DemoPortal:
         self._server.server_close()
 
     def authenticate(self, authorization: str) -> DemoKey | None:
-        """Return the key that a request shows; using it sets its last use, as on the real server.
+        """Return the key in a request, and set its last use, as the real server does.
 
-        The scheme decides: without `Bearer` a key is taken for a session's token; none is known here.
+        Without the scheme `Bearer` it is treated as a session token, of which there are none.
         """
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
@@ -182,7 +179,7 @@ class DemoPortal:
         return None
 
     def take_turn(self, key: DemoKey) -> tuple[int, int]:
-        """Return how many requests the key's user may still make, and the seconds until one more is free."""
+        """Return how many requests the key's user may still send, and the seconds until the next one."""
         now = time.monotonic()
         with self._lock:
             recent = self._recent.setdefault(key.owner.id, deque())
@@ -218,7 +215,7 @@ class _Server(ThreadingHTTPServer):
     portal: DemoPortal
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing of a client that went away."""
+        """Ignore clients that disconnect."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -232,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         portal.requests.append(f"GET {path}")
         if path == KEYS_PAGE:
-            self._send(200, b"<h1>Here a person rotates a key</h1>", {"Content-Type": "text/html"})
+            self._send(200, b"<h1>Users rotate API keys here</h1>", {"Content-Type": "text/html"})
             return
         key = portal.authenticate(self.headers.get("Authorization", ""))
         if key is None:
@@ -250,7 +247,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.close_connection = True  # with its body unread
-        self._send_json(405, "Method not allowed: the demo can only be read", {"Allow": "GET"})
+        self._send_json(405, "Method not allowed: the demo portal is read-only", {"Allow": "GET"})
 
     do_PUT = do_DELETE = do_PATCH = do_POST  # noqa: N815
 
@@ -273,4 +270,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Keep the exporter's log to the exporter."""
+        """Keep requests out of the exporter's log."""

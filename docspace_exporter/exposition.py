@@ -1,7 +1,7 @@
-"""The text of all series, fast: built once a poll, the ticking numbers put in at the scrape.
+"""The text of all series, rendered fast: built once per poll, with ticking values added at the scrape.
 
-prometheus-client renders what needs its knowledge, each once: comments, the portal's own series, and the
-labels of each key, which the key's other series then share.
+prometheus-client renders each part that needs its rules once: comments, the portal's own series, and the
+labels of each key, which the other series of the key share.
 """
 
 import threading
@@ -48,7 +48,7 @@ class Format(Enum):
 
 
 def negotiate(accept: str) -> Format:
-    """Return the format that an Accept header asks for; the text format for one that cannot be read."""
+    """Return the format that an Accept header asks for; the text format if it cannot be read."""
     try:
         _, content_type = text_format.choose_encoder(accept)
     except (TypeError, ValueError):
@@ -57,15 +57,15 @@ def negotiate(accept: str) -> Format:
 
 
 class _Family(msgspec.Struct, frozen=True):
-    """One portal's part of a family that stays the same between polls."""
+    """One portal's part of a metric family that stays the same between polls."""
 
     metric: Metric
-    """Without samples; what the comments come from."""
+    """Without samples: only for HELP and TYPE."""
     block: Block
 
 
 class _TickingFamily(msgspec.Struct, frozen=True):
-    """One portal's part of a family whose values move: lines up to the value, and what it counts from."""
+    """One portal's part of a metric family with ticking values: each line up to its value, and its date."""
 
     metric: Metric
     heads: Sequence[str]
@@ -86,7 +86,7 @@ class _PortalText(msgspec.Struct, frozen=True):
 
 
 class _Exposed(msgspec.Struct, frozen=True):
-    """All that one exposition is made from."""
+    """Everything that an exposition is rendered from."""
 
     exporter: ExporterState
     label_names: Sequence[str] = ()
@@ -98,13 +98,13 @@ class _Exposed(msgspec.Struct, frozen=True):
 class Exposition:
     """Holds the text of every portal's newest state, and renders a scrape from it.
 
-    Scrapes of the same second share one rendering: a thousand clients cost no more than one.
+    Scrapes within the same second share one rendering, so a thousand clients cost no more than one.
     """
 
     def __init__(
         self, exporter: ExporterState, process: Collector, clock: Callable[[], float] = time.time
     ) -> None:
-        """`process` has the metrics of the process itself."""
+        """`process` collects the metrics of the process itself."""
         self._exposed = _Exposed(exporter)
         self._process = process
         self._clock = clock
@@ -181,7 +181,7 @@ class Exposition:
 def _portal_text(
     state: PortalState, label_names: Sequence[str], before: _PortalText | None = None
 ) -> _PortalText:
-    """Return the text of a portal. What `before` has of the same snapshot is used again."""
+    """Return the text of a portal. Parts of `before` that come from the same snapshot are reused."""
     labels = portal_labels(state.portal, label_names)
     portal = [_family(metric, _sample_lines(metric)) for metric in portal_metrics(state, labels)]
     if before is not None and before.state.snapshot is state.snapshot:
@@ -225,7 +225,7 @@ def _family(metric: Metric, lines: str) -> _Family:
 
 
 def _label_texts(labels: Sequence[Labels]) -> list[str]:
-    """Return the labels of each series as the exposition writes them, braces included."""
+    """Return the labels of each series as text, including the braces."""
     samples = [Sample("x", dict(names), 0) for names in labels]
     lines = _sample_lines(_metric_with(GaugeMetricFamily("x", ""), samples))
     return [line[1 : line.rindex("}") + 1] for line in lines.split("\n")[:-1]]
@@ -246,12 +246,12 @@ class _StaticCollector(Collector):
 
 
 def _render(collector: Collector, format_: Format) -> bytes:
-    """Return prometheus-client's rendering, without the end mark of OpenMetrics."""
+    """Return prometheus-client's rendering, without the EOF line of OpenMetrics."""
     if format_ is Format.OPENMETRICS:
         return bytes(openmetrics.generate_latest(collector)).removesuffix(_EOF)  # type: ignore[no-untyped-call]
     return text_format.generate_latest(collector)
 
 
 def _sample_lines(metric: Metric) -> str:
-    """Return the lines of a metric after its HELP and TYPE; they are the same in both formats."""
+    """Return the sample lines of a metric; they are the same in both formats."""
     return _render(_StaticCollector([metric]), Format.TEXT).decode().split("\n", 2)[2]

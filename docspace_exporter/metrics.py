@@ -1,6 +1,6 @@
-"""What is exposed: names, help texts, labels. The only module that knows a metric's name.
+"""What is exposed: names, help texts and labels. The only module that knows metric names.
 
-A new metric has its place here, in docs/metrics.md and in a test.
+A new metric needs an entry here, in docs/metrics.md, and a test.
 """
 
 import math
@@ -19,7 +19,7 @@ Labels = Mapping[str, str]
 
 
 class ExporterState(msgspec.Struct, frozen=True):
-    """What is known of the exporter itself."""
+    """What is known about the exporter itself."""
 
     version: str
     revision: str
@@ -29,7 +29,7 @@ class ExporterState(msgspec.Struct, frozen=True):
 
 
 class KeyGauge(msgspec.Struct, frozen=True):
-    """A gauge with a series for each key, whose value stays the same between polls; None is no series."""
+    """A gauge with a series per key whose value stays the same between polls; None means no series."""
 
     name: str
     documentation: str
@@ -37,14 +37,14 @@ class KeyGauge(msgspec.Struct, frozen=True):
 
 
 class TickingKeyGauge(msgspec.Struct, frozen=True):
-    """A gauge with a series for each key, whose value is counted between a moment of the key and now."""
+    """A gauge with a series per key whose value is the time between a date of the key and now."""
 
     name: str
     documentation: str
     moment: Callable[[ApiKey], float | None]
-    """Unix seconds; None is no series."""
+    """Unix seconds; None means no series."""
     value: Callable[[float, float], float]
-    """Seconds, from the moment and now."""
+    """Seconds, from that date and now."""
 
 
 def _finite_expiry(key: ApiKey) -> float | None:
@@ -62,12 +62,12 @@ def _time_since(moment: float, now: float) -> float:
 KEY_GAUGES = (
     KeyGauge(
         "docspace_api_key_active",
-        "Whether the key is switched on (1) or off (0).",
+        "Whether the key is enabled (1) or disabled (0).",
         lambda key, _: key.active,
     ),
     KeyGauge(
         "docspace_api_key_replaced",
-        "Whether another active key of the same owner and name expires later or never (1) or not (0).",
+        "Whether another active key with the same owner and name expires later or never (1) or not (0).",
         lambda key, _: key.replaced,
     ),
     KeyGauge(
@@ -77,7 +77,7 @@ KEY_GAUGES = (
     ),
     KeyGauge(
         "docspace_api_key_created_timestamp_seconds",
-        "When the key was made, in Unix time.",
+        "When the key was created, in Unix time.",
         lambda key, _: key.created,
     ),
     KeyGauge(
@@ -87,7 +87,7 @@ KEY_GAUGES = (
     ),
     KeyGauge(
         "docspace_api_key_last_used_timestamp_seconds",
-        "When the key was last used, in Unix time; absent for a key never used.",
+        "When the key was last used, in Unix time; absent for a key that was never used.",
         lambda key, _: key.last_used,
     ),
 )
@@ -103,13 +103,13 @@ docspace_api_key_last_used_timestamp_seconds{id="0b4b6e0c",name="backup job",...
 TICKING_KEY_GAUGES = (
     TickingKeyGauge(
         "docspace_api_key_time_to_expiry_seconds",
-        "Time until the key expires, negative once it has; absent for a key that never expires.",
+        "Time until the key expires, negative after its expiry; absent for a key that never expires.",
         _finite_expiry,
         _time_to,
     ),
     TickingKeyGauge(
         "docspace_api_key_time_since_last_use_seconds",
-        "Time since the key was last used; absent for a key never used.",
+        "Time since the key was last used; absent for a key that was never used.",
         lambda key: key.last_used,
         _time_since,
     ),
@@ -121,7 +121,7 @@ docspace_api_key_time_since_last_use_seconds{id="0b4b6e0c",name="backup job",...
 
 
 def portal_labels(portal: Portal, label_names: Sequence[str]) -> Labels:
-    """Return the labels of all series of a portal: those configured for any portal are on every one's."""
+    """Return the labels of all series of a portal; labels configured for any portal are on all of them."""
     return {"portal": portal.name, **dict.fromkeys(label_names, ""), **dict(portal.labels)}
 
 
@@ -131,7 +131,7 @@ def key_labels(labels: Labels, key: ApiKey) -> Labels:
 
 
 def exporter_metrics(state: ExporterState) -> Iterator[Metric]:
-    """Of the exporter itself.
+    """Return the metrics of the exporter itself.
 
     docspace_exporter_build_info{python_version="3.11.7",revision="unknown",version="0.1.0"} 1.0
     docspace_exporter_config_last_reload_successful 1.0
@@ -142,7 +142,7 @@ def exporter_metrics(state: ExporterState) -> Iterator[Metric]:
         "revision": state.revision,
         "python_version": platform.python_version(),
     }
-    yield _gauge("docspace_exporter_build_info", "The exporter's version, always 1.", build, 1)
+    yield _gauge("docspace_exporter_build_info", "Version of the exporter, always 1.", build, 1)
     yield _gauge(
         "docspace_exporter_config_last_reload_successful",
         "Whether the last attempt to load the configuration succeeded (1) or not (0).",
@@ -158,15 +158,15 @@ def exporter_metrics(state: ExporterState) -> Iterator[Metric]:
 
 
 _SNAPSHOT_GAUGES: tuple[tuple[str, str, Callable[[Snapshot], float | None]], ...] = (
-    ("docspace_api_keys", "API keys of the newest good snapshot.", lambda snapshot: len(snapshot.keys)),
+    ("docspace_api_keys", "API keys in the newest successful poll.", lambda snapshot: len(snapshot.keys)),
     (
         "docspace_api_keys_active",
-        "API keys that are switched on.",
+        "API keys that are enabled.",
         lambda snapshot: sum(key.active is True for key in snapshot.keys),
     ),
     (
         "docspace_api_keys_malformed",
-        "Records of the newest good snapshot that could not be read whole.",
+        "Records of the newest successful poll that could not be read completely.",
         lambda snapshot: snapshot.malformed,
     ),
     (
@@ -178,7 +178,7 @@ _SNAPSHOT_GAUGES: tuple[tuple[str, str, Callable[[Snapshot], float | None]], ...
 
 
 def portal_metrics(state: PortalState, labels: Labels) -> Iterator[Metric]:
-    """What stays the same between polls.
+    """Return the metrics of a portal that stay the same between polls.
 
     docspace_up{portal="acme"} 1.0
     docspace_portal_info{portal="acme",url="https://acme.onlyoffice.com"} 1.0
@@ -194,28 +194,28 @@ def portal_metrics(state: PortalState, labels: Labels) -> Iterator[Metric]:
     """
     url = {**labels, "url": state.portal.url}
     yield _gauge("docspace_up", "Whether the newest poll succeeded (1) or not (0).", labels, state.up)
-    yield _gauge("docspace_portal_info", "The portal's address, always 1.", url, 1)
+    yield _gauge("docspace_portal_info", "URL of the portal, always 1.", url, 1)
     for name, documentation, value in _SNAPSHOT_GAUGES:
         yield _gauge(name, documentation, labels, value(state.snapshot) if state.snapshot else None)
     yield _gauge(
         "docspace_poll_last_success_timestamp_seconds",
-        "When the newest good snapshot was received, in Unix time; 0 before the first.",
+        "When the newest successful poll received its response, in Unix time; 0 before the first.",
         labels,
         state.last_success,
     )
     yield _gauge(
         "docspace_poll_interval_seconds",
-        "How often the portal is polled.",
+        "Configured time between two polls of the portal.",
         labels,
         state.portal.poll_interval,
     )
     duration = SummaryMetricFamily(
-        "docspace_poll_duration_seconds", "How long polls took, good or failed.", labels=tuple(labels)
+        "docspace_poll_duration_seconds", "Duration of polls, successful or failed.", labels=tuple(labels)
     )
     duration.add_metric(tuple(labels.values()), state.polls, state.poll_seconds)
     yield duration
     failures = CounterMetricFamily(
-        "docspace_poll_failures", "Polls that failed, by reason.", labels=(*labels, "reason")
+        "docspace_poll_failures", "Failed polls by reason.", labels=(*labels, "reason")
     )
     for reason, count in state.failures.items():
         failures.add_metric((*labels.values(), reason.value), count)
@@ -223,23 +223,23 @@ def portal_metrics(state: PortalState, labels: Labels) -> Iterator[Metric]:
 
 
 def ticking_portal_metrics(state: PortalState, labels: Labels, now: float) -> Iterator[Metric]:
-    """What moves between polls.
+    """Return the metrics of a portal that change between polls.
 
     docspace_api_keys_expired{portal="acme"} 1.0
     """
     expired = None
     if state.snapshot:
         expired = sum(key.expiry is not None and key.expiry <= now for key in state.snapshot.keys)
-    yield _gauge("docspace_api_keys_expired", "API keys past their expiry now.", labels, expired)
+    yield _gauge("docspace_api_keys_expired", "API keys that are past their expiry.", labels, expired)
 
 
 def key_info(state: PortalState, labels: Labels) -> Metric:
-    """What each key is.
+    """Return the info metric of each key.
 
     docspace_api_key_info{access="scoped",id="0b4b6e0c",name="backup job",owner="Ann O'Neil",
         permissions="files:read,rooms:write",portal="acme",postfix="9f3a",self="false"} 1.0
     """
-    metric = GaugeMetricFamily("docspace_api_key_info", "What the key is and may do, always 1.")
+    metric = GaugeMetricFamily("docspace_api_key_info", "Owner, permissions and kind of the key, always 1.")
     if state.snapshot:
         own_key_id = state.snapshot.identity.own_key_id
         for key in state.snapshot.keys:
@@ -255,7 +255,7 @@ def key_info(state: PortalState, labels: Labels) -> Metric:
 
 
 def _gauge(name: str, documentation: str, labels: Labels, value: float | None) -> Metric:
-    """Return a gauge with one series, or with none for a value that is not known."""
+    """Return a gauge with one series, or with none if the value is unknown."""
     metric = GaugeMetricFamily(name, documentation)
     if value is not None:
         metric.samples.append(Sample(name, dict(labels), value))

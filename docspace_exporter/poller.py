@@ -1,4 +1,4 @@
-"""When to poll, and what to keep: the newest state of each portal, which a failed poll takes nothing from."""
+"""When to poll, and what to keep: each portal's newest state, from which a failed poll removes nothing."""
 
 import logging
 import math
@@ -21,11 +21,11 @@ LONGEST_SPREAD = 5.0
 
 
 class PortalState(msgspec.Struct, frozen=True):
-    """What is known of one portal."""
+    """What is known about one portal."""
 
     portal: Portal
     snapshot: Snapshot | None = None
-    """The newest good one."""
+    """Of the newest successful poll."""
     failure: PollError | None = None
     """Of the newest poll."""
     polls: int = 0
@@ -39,12 +39,12 @@ class PortalState(msgspec.Struct, frozen=True):
 
     @property
     def last_success(self) -> float:
-        """Unix seconds of the newest good snapshot; 0 before the first."""
+        """Unix seconds of the newest successful poll; 0 before the first."""
         return self.snapshot.received if self.snapshot else 0.0
 
 
 def poll(state: PortalState) -> PortalState:
-    """Return the state after one more poll. Nothing that a portal does raises an error."""
+    """Return the state after one more poll. Nothing that a portal sends raises an exception."""
     start = time.monotonic()
     snapshot, failure = state.snapshot, None
     failures = dict(state.failures)
@@ -53,8 +53,8 @@ def poll(state: PortalState) -> PortalState:
     except PollError as error:
         failure = error
     except Exception as error:
-        # Nobody foresaw it, so its text may hold a secret.
-        message = f"the poll broke with {type(error).__name__}: please report this"
+        # Unexpected, so its text may hold a secret.
+        message = f"unexpected {type(error).__name__}: please report this as a bug"
         failure = PollError(Reason.INVALID_RESPONSE, message)
     if failure:
         failures[failure.reason] += 1
@@ -71,7 +71,7 @@ def poll(state: PortalState) -> PortalState:
 
 
 def _log(before: PortalState, failure: PollError | None, snapshot: Snapshot | None) -> None:
-    """Tell of a failure once, not at every poll that repeats it."""
+    """Log a failure once, not at every poll that repeats it."""
     portal = {"portal": before.portal.name}
     if failure:
         repeated = before.failure is not None and before.failure.reason == failure.reason
@@ -87,21 +87,21 @@ def _log(before: PortalState, failure: PollError | None, snapshot: Snapshot | No
 
 
 def _log_view(before: PortalState, snapshot: Snapshot) -> None:
-    """Tell once that keys of others are not seen."""
+    """Log once that the keys of other users are not visible."""
     seen_before = before.snapshot.identity.sees_every_key if before.snapshot else None
     if snapshot.identity.sees_every_key is False and seen_before is not False:
-        message = "Only the keys of the exporter's own user are seen: give it a key that an admin made"
+        message = "Only keys of the exporter's own user are visible: configure a key that an admin created"
         logger.warning(message, extra={"portal": before.portal.name})
 
 
 def next_due(due: float, now: float, interval: float, retry_after: float | None) -> float:
-    """Return when to poll next: on the schedule, past polls skipped, and not before the portal wants it."""
+    """Return when to poll next: on schedule, skipping missed polls, and not before the portal allows it."""
     missed = max(0, math.floor((now - due) / interval))
     return max(due + (missed + 1) * interval, now + (retry_after or 0.0))
 
 
 class Poller:
-    """Polls every portal on its own interval, one thread each, so that one that hangs delays no other."""
+    """Polls each portal on its own interval in its own thread, so that a hanging portal delays no other."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Poller:
         self._ready = self._ready or all(worker.reported for worker in self._workers)
 
     def watch(self, portals: Sequence[Portal]) -> None:
-        """Poll these portals from now on. One that is polled already, unchanged, keeps state and schedule."""
+        """Poll these portals from now on. One that is unchanged keeps its state and schedule."""
         kept = {worker.state.portal: worker for worker in self._workers}
         fresh = [portal for portal in portals if portal not in kept]
         step = min(0.01, LONGEST_SPREAD / max(1, len(fresh)))
@@ -141,7 +141,7 @@ class Poller:
         self._workers = tuple(started.get(portal) or kept.pop(portal) for portal in portals)
         for worker in kept.values():
             worker.stop()
-        self._check_ready()  # a portal that everybody waited for may be gone
+        self._check_ready()  # the last portal without a poll may have been removed
         for worker in started.values():
             worker.start()
 
@@ -154,7 +154,7 @@ class Poller:
         return _Worker(PortalState(portal), self._clock() + delay, self._clock, self._wait, on_poll)
 
     def stop(self) -> None:
-        """Begin no more polls; one that is under way ends on its own."""
+        """Start no more polls; a running one ends by itself."""
         for worker in self._workers:
             worker.stop()
 
@@ -201,4 +201,4 @@ def _report(state: PortalState, on_poll: Callable[[PortalState], None]) -> None:
     except Exception as error:
         # The polls must go on; the error's text may quote anything.
         fault = {**portal, "error": type(error).__name__}
-        logger.log(logging.ERROR, "The keys of a poll cannot be exposed: please report this", extra=fault)
+        logger.log(logging.ERROR, "A poll cannot be exposed: please report this as a bug", extra=fault)

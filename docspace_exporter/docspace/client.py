@@ -1,4 +1,4 @@
-"""The DocSpace API: what is asked, what comes back, what can go wrong and what to do about it."""
+"""One poll of a portal: the requests, and what their responses and failures mean."""
 
 import hashlib
 import time
@@ -10,18 +10,18 @@ import urllib3
 
 from docspace_exporter.config.portals import KeyUnreadableError, Portal
 from docspace_exporter.docspace import decode, transport
-from docspace_exporter.docspace.failures import PollError, Reason, explain, refusal
+from docspace_exporter.docspace.failures import PollError, Reason, error_from_exception, error_from_status
 from docspace_exporter.docspace.model import Identity, Snapshot
 
 KEYS_PATH = "/api/2.0/keys"
 OWN_KEY_PATH = "/api/2.0/keys/@self"
 OWN_USER_PATH = "/api/2.0/people/@self"
 IDENTITY_LIFETIME = 3600
-"""Seconds for which who the exporter is counts as known."""
+"""Seconds after which the portal is asked again for the exporter's own key and user."""
 
 
 def poll(portal: Portal, known: Identity | None) -> Snapshot:
-    """Ask the portal once for its keys, and for who the exporter is where that is not `known` or is stale.
+    """Request the keys once, and the exporter's own key and user if these are not `known` or are stale.
 
     Raises PollError. DocSpace server 3.7: `GET /keys` needs the scope `*:read`, `GET /keys/@self` none.
     """
@@ -40,13 +40,13 @@ def poll(portal: Portal, known: Identity | None) -> Snapshot:
     except transport.TlsFilesError as error:
         raise PollError(Reason.TLS, f"tls_config: {error}") from None
     except decode.InvalidResponseError as error:
-        message = f"the answer is not a list of API keys, {error}: check that url is a DocSpace portal"
+        message = f"the response is not a list of API keys, {error}: check that url is a DocSpace portal"
         raise PollError(Reason.INVALID_RESPONSE, message) from None
     return Snapshot(listed.keys, listed.malformed, received, identity)
 
 
 def _still_known(known: Identity | None, key: str, now: float) -> Identity:
-    """Return what is known of this very key, marked to be asked again when it is an hour old."""
+    """Return what is known about this key, marked as stale when it is an hour old."""
     digest = hashlib.sha256(key.encode()).digest()
     if known is None or known.key_digest != digest:
         return Identity(digest)
@@ -58,17 +58,17 @@ def _still_known(known: Identity | None, key: str, now: float) -> Identity:
 def _identify(
     session: transport.Session, portal: Portal, deadline: transport.Deadline, known: Identity
 ) -> Identity:
-    """Return who the exporter is. What the portal refuses or fails to tell stays as known."""
+    """Return the exporter's own key and user. What the portal does not provide stays as known."""
     if known.asked:
         return known
     own_key = _ask(session, portal, OWN_KEY_PATH, deadline)
     own_user = _ask(session, portal, OWN_USER_PATH, deadline)
-    told = _sees_every_key(own_user or {})
+    sees_every_key = _sees_every_key(own_user or {})
     return Identity(
         key_digest=known.key_digest,
         asked=0.0 if own_key is None or own_user is None else time.time(),
         own_key_id=decode.read_id(own_key or {}) or known.own_key_id,
-        sees_every_key=known.sees_every_key if told is None else told,
+        sees_every_key=known.sees_every_key if sees_every_key is None else sees_every_key,
     )
 
 
@@ -83,7 +83,7 @@ def _sees_every_key(user: dict[str, Any]) -> bool | None:
 def _ask(
     session: transport.Session, portal: Portal, path: str, deadline: transport.Deadline
 ) -> dict[str, Any] | None:
-    """Return what the portal tells, nothing where it refuses; None where asking again may help."""
+    """Return the object in the response, {} if the portal refuses it; None if asking again may help."""
     try:
         return decode.decode_object(_get(session, portal, path, deadline))
     except decode.InvalidResponseError:
@@ -93,20 +93,19 @@ def _ask(
 
 
 def _get(session: transport.Session, portal: Portal, path: str, deadline: transport.Deadline) -> bytearray:
-    """Return the body of a good answer; raises PollError."""
+    """Return the body of a response with status 200; raises PollError."""
     try:
         response, body = session.get(path)
     except transport.TooLargeError:
         limit = transport.RESPONSE_LIMIT // 2**20
-        message = f"the answer has over {limit} MiB: check that url is a DocSpace portal"
+        message = f"the response is larger than {limit} MiB: check that url is a DocSpace portal"
         raise PollError(Reason.TOO_LARGE, message) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         if deadline.passed():
-            message = (
-                f"no whole answer within {portal.poll_timeout:g}s: check the portal, or raise poll_timeout"
-            )
+            seconds = f"{portal.poll_timeout:g}s"
+            message = f"no complete response within {seconds}: check the portal, or increase poll_timeout"
             raise PollError(Reason.TIMEOUT, message) from None
-        raise explain(error) from None
+        raise error_from_exception(error) from None
     if response.status_code != requests.codes.ok:
-        raise refusal(response, portal.url)
+        raise error_from_status(response, portal.url)
     return body

@@ -1,7 +1,7 @@
-"""What a portal's list of API keys means: the JSON answer becomes immutable keys.
+"""Decodes a portal's JSON response into immutable keys.
 
-One unreadable field costs that field, never the key; a record without an id costs that record, never the
-answer.
+An unreadable field loses that field, never the key; a record without an id loses that record, never the
+response.
 """
 
 import html
@@ -20,27 +20,27 @@ from docspace_exporter.docspace.model import ApiKey
 T = TypeVar("T")
 
 TEXT_LIMIT = 200
-"""Characters kept of a name or an owner: both are free text of portal members."""
+"""Characters kept of a name or an owner: both are free text, written by members of the portal."""
 
 RECORD_LIMIT = 200_000
-"""Records in an answer, at most: 64 MiB hold no more real ones."""
+"""Most records in a response: 64 MiB hold no more real ones."""
 
 _VALUE_LIMIT = 3_000_000
-"""Commas and opening brackets in an answer, at most; likewise. Each may cost a hundred times its byte."""
+"""Most commas and opening brackets in a response, likewise. Each can take a hundred bytes of memory."""
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _ENCODED = 20
-"""Characters that one may become when it is HTML-encoded, and more."""
+"""More characters than one can become when it is HTML-encoded."""
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class InvalidResponseError(Exception):
-    """The answer as a whole cannot be read; its text says why and quotes nothing of it."""
+    """The response as a whole cannot be read; the message says why and quotes nothing of it."""
 
 
 class KeyList(msgspec.Struct, frozen=True):
-    """The keys of one answer, in the portal's order, and how many of its records had something unreadable."""
+    """The keys of one response, in the portal's order, and how many of its records were malformed."""
 
     keys: tuple[ApiKey, ...]
     malformed: int
@@ -80,11 +80,11 @@ class _KeysResponse(msgspec.Struct):
 
 
 class _Unreadable(Enum):
-    DATE = "a date that cannot be read"
+    DATE = "unreadable date"
 
 
 class _Dates(msgspec.Struct, frozen=True, kw_only=True):
-    """The dates of a record as ApiKey has them, and whether one could not be read."""
+    """The dates of a record as ApiKey has them, and whether any could not be read."""
 
     created: float | None
     last_used: float | None
@@ -97,14 +97,14 @@ _ReplacementGroup = tuple[str | None, str]
 _KEYS_RESPONSE = msgspec.json.Decoder(_KeysResponse)
 _FIELDS = msgspec.structs.fields(_Record)
 _UNREADABLE: Mapping[Any, Any] = {_Date: "", _Permissions: msgspec.UNSET}
-"""What stands for an unreadable field, by its type, where an absent one has a meaning."""
+"""The value for an unreadable field, by type, if an absent field has a meaning."""
 
 
 def decode(body: bytes | bytearray) -> KeyList:
-    """Return the keys of an answer to `GET /api/2.0/keys`.
+    """Return the keys in a response to `GET /api/2.0/keys`.
 
-    Raises InvalidResponseError when the answer is not JSON, its `response` not a list, or a list of records
-    of which not one has an id, or of more than there can be.
+    Raises InvalidResponseError if it is not JSON, if its `response` is not a list, or if no record of a list
+    that is not empty has an id.
     """
     _check_size(body)
     try:
@@ -123,12 +123,12 @@ def decode(body: bytes | bytearray) -> KeyList:
         malformed += flawed or dates.flawed
         keys[id_] = _make_key(id_, record, dates), _replacement_group(record)
     if records and not keys:
-        raise InvalidResponseError("not one record of its list has an id")
+        raise InvalidResponseError("none of its records has an id")
     return KeyList(_mark_replaced(keys.values()), malformed)
 
 
 def decode_object(body: bytes | bytearray) -> dict[str, Any]:
-    """Return the object in `response` of another answer; raises InvalidResponseError where there is none."""
+    """Return the object in `response` of any other endpoint; raises InvalidResponseError if there is none."""
     _check_size(body)
     response = _read_document(body)
     if not isinstance(response, dict):
@@ -137,26 +137,26 @@ def decode_object(body: bytes | bytearray) -> dict[str, Any]:
 
 
 def _check_size(body: bytes | bytearray) -> None:
-    """Refuse what would take gigabytes to decode, such as 64 MiB of `{},{},{}`, a few kB when compressed."""
+    """Reject what would take gigabytes to decode, such as 64 MiB of `{},{},{}`, a few kB when compressed."""
     if _count_values(body) <= _VALUE_LIMIT:
         return
     in_strings = sum(_count_values(string[0]) for string in _STRING.finditer(body))
     if _count_values(body) - in_strings > _VALUE_LIMIT:
-        raise InvalidResponseError(f"it has over {_VALUE_LIMIT} values")
+        raise InvalidResponseError(f"it has more than {_VALUE_LIMIT} values")
 
 
 def _count_values(text: bytes | bytearray) -> int:
-    return sum(text.count(sign) for sign in b"{[,")
+    return sum(text.count(separator) for separator in b"{[,")
 
 
 def _bounded(records: list[T]) -> list[T]:
     if len(records) > RECORD_LIMIT:
-        raise InvalidResponseError(f"it has over {RECORD_LIMIT} records")
+        raise InvalidResponseError(f"it has more than {RECORD_LIMIT} records")
     return records
 
 
 def read_id(record: dict[str, Any]) -> str | None:
-    """Return the id of one key's record as ApiKey has it; None where it has none."""
+    """Return the id of a key's record as ApiKey has it; None if it has none."""
     value = record.get("id")
     return (_clean(value) if isinstance(value, str) else None) or None
 
@@ -169,8 +169,10 @@ def _read_response(body: bytes | bytearray) -> list[Any]:
 
 
 def _read_document(body: bytes | bytearray) -> Any:
-    """Return what `response` holds, by the most tolerant decoder: msgspec refuses a document for one
-    lone surrogate, which JSON allows, and an int of 5,000 digits is an error to json.
+    """Return what `response` holds, using the most tolerant decoder.
+
+    msgspec rejects a document for one lone surrogate, which JSON allows; json rejects an integer of 5,000
+    digits.
     """
     try:
         document = json.loads(body.decode("utf-8-sig", errors="replace"), parse_int=float)
@@ -182,7 +184,7 @@ def _read_document(body: bytes | bytearray) -> Any:
 
 
 def _read_record(value: Any) -> tuple[_Record, bool]:
-    """Return what is readable of a record, and whether something was not."""
+    """Return what is readable of a record, and whether anything was not."""
     if not isinstance(value, dict):
         return _Record(), True
     fields: dict[str, Any] = {}
@@ -228,8 +230,8 @@ def _make_key(id_: str, record: _Record, dates: _Dates) -> ApiKey:
 def _read_permissions(permissions: _Permissions) -> tuple[str, ...] | None:
     """Return the permissions as ApiKey has them.
 
-    DocSpace server 3.7: a key is unrestricted when they are empty, hold `*`, or are left out, as they are for
-    one that was changed to `*`.
+    DocSpace server 3.7: a key is unrestricted if they are empty, contain `*`, or are left out, as they are
+    after a change to `*`.
     """
     if permissions is msgspec.UNSET:
         return None
@@ -241,7 +243,7 @@ def _read_permissions(permissions: _Permissions) -> tuple[str, ...] | None:
 def _timestamp(date: _Date) -> float | Literal[_Unreadable.DATE] | None:
     """Return Unix seconds; None for no date.
 
-    DocSpace server 3.7: `yyyy-MM-ddTHH:mm:ss.fffffff` and `Z` or `+hh:mm`; year 1 stands for no date.
+    DocSpace server 3.7: `yyyy-MM-ddTHH:mm:ss.fffffff` and `Z` or `+hh:mm`; year 1 means no date.
     """
     text = date.utc_time if isinstance(date, _UtcTime) else date
     if text is None or text.startswith("0001-01-01"):
@@ -262,7 +264,7 @@ def _clean(text: str) -> str:
 
 
 def _replacement_group(record: _Record) -> _ReplacementGroup:
-    """Return what a key shares with its replacement: who made it, by id where told, and the whole name."""
+    """Return what a key shares with its replacement: its creator, by id if possible, and its whole name."""
     creator = record.create_by
     owner = (creator.id if isinstance(creator.id, str) else creator.display_name) if creator else None
     return owner, record.name or ""

@@ -1,4 +1,4 @@
-"""Why a poll failed, in a word that is counted and in a line that says what to do."""
+"""Why a poll failed: a reason that is counted, and one line that says what to do."""
 
 import http.client
 import re
@@ -18,11 +18,10 @@ from docspace_exporter.text import one_line
 LONGEST_RETRY_AFTER = 3600
 
 _ORIGIN = re.compile(r"[A-Za-z0-9.\-]{1,100}(:\d{1,5})?")
-"""A redirect may name any host; only such a one is repeated in a message."""
-
+"""A redirect may name any host; only one like this is repeated in a message."""
 
 _KEY_FRAGMENT = 8
-"""Characters of a key in a row that are not repeated."""
+"""Consecutive characters of a key that a message must not repeat."""
 
 
 class Reason(StrEnum):
@@ -48,65 +47,120 @@ class PollError(Exception):
     """A poll failed. The message is one line that says what happened and what to do; it holds no secret."""
 
     def __init__(self, reason: Reason, message: str, retry_after: float | None = None) -> None:
-        self.message = one_line(message)  # a file's name may be any text
+        self.message = one_line(message)  # a file name may be any text
         super().__init__(self.message)
         self.reason = reason
         self.retry_after = retry_after
-        """Seconds that the portal wants to be left alone."""
+        """Seconds to wait before the next poll, as the portal asked."""
 
 
 _STATUSES = {
     401: (
         Reason.UNAUTHORIZED,
-        "the portal refused the key: it is wrong, disabled or expired; make one at {page}",
+        (
+            "the portal rejected the API key: it is wrong, expired, disabled or deleted, "
+            "or its owner was disabled or removed; create a new one at {page}"
+        ),
     ),
-    402: (Reason.PAYMENT_REQUIRED, "the portal is not paid for: renew its subscription"),
+    402: (Reason.PAYMENT_REQUIRED, "the portal's subscription has expired: renew it"),
     403: (
         Reason.FORBIDDEN,
-        "the key may not list keys: give it the scope *:read at {page}; a guest's key never may",
+        (
+            "the key lacks the scope *:read, or the portal is being restored, moved or encrypted: "
+            "check the key at {page}"
+        ),
     ),
     404: (Reason.NOT_FOUND, "there is no such portal, or it is suspended: check url"),
+    407: (Reason.UNEXPECTED_STATUS, "the proxy requires a user name and password: set them in proxy_url"),
     429: (
         Reason.RATE_LIMITED,
-        "the portal takes no more requests for now: raise poll_interval if this lasts",
+        "the portal received too many requests: increase poll_interval if this persists",
+    ),
+    500: (
+        Reason.SERVER_ERROR,
+        "the portal failed, or does not know the host name in url: check url, then the portal's own logs",
     ),
 }
+"""What the portal itself means by a status (DocSpace server 3.7)."""
+
+_FORBIDDEN_JSON = (
+    "the exporter's address is not on the portal's list of allowed IP addresses, or the key is a guest's: "
+    "check the portal's security settings, or create a key as an admin at {page}"
+)
 _STATUS_CLASSES = {
-    3: (Reason.REDIRECT, "the portal redirects{destination}; the key goes to the configured url only"),
-    5: (Reason.SERVER_ERROR, "the portal, or a proxy before it, has a fault: see its own logs if this lasts"),
+    3: (Reason.REDIRECT, "the portal redirects{destination}; the key is sent to the configured url only"),
+    5: (Reason.SERVER_ERROR, "the portal is unavailable: check the portal's own logs if this persists"),
 }
-_OTHER_STATUS = (Reason.UNEXPECTED_STATUS, "DocSpace does not answer so: check that url is a DocSpace portal")
+_OTHER_STATUS = (
+    Reason.UNEXPECTED_STATUS,
+    "DocSpace does not send this status: check that url is a DocSpace portal",
+)
+_IN_FRONT = {
+    "login": "asks for a user name and password: a server in front of the portal wants them, not the portal; "
+    "let the exporter through there, or set url to the portal itself",
+    "challenge": "comes from Cloudflare in front of the portal, not from the portal: let the exporter through",
+    "page": "comes from a server in front of the portal, not from the portal: check that server, and url",
+}
+"""What is said of a response that the portal did not send; the key is not its cause."""
 
 _ERRORS: tuple[tuple[type[BaseException], Reason, str], ...] = (
-    (TimeoutError, Reason.TIMEOUT, "the portal did not answer in time: check the portal and the network"),
-    (ssl.SSLEOFError, Reason.CONNECTION, "the portal ended the connection: check url and what is between"),
+    (TimeoutError, Reason.TIMEOUT, "the portal did not respond in time: check the portal and the network"),
+    (ssl.SSLEOFError, Reason.CONNECTION, "the portal closed the connection: check url and the network"),
     (
         ssl.SSLCertVerificationError,
         Reason.TLS,
-        "the portal's certificate is refused, {cause.verify_message}: see tls_config.ca_file",
+        "the portal's certificate was rejected, {cause.verify_message}: check tls_config.ca_file",
     ),
     (ssl.SSLError, Reason.TLS, "TLS failed, {cause.reason}: check url and tls_config"),
     (socket.gaierror, Reason.CONNECTION, "the host name cannot be resolved: check url and DNS"),
-    (urllib3.exceptions.ProxyError, Reason.CONNECTION, "the proxy refused or failed: check proxy_url"),
-    (http.client.RemoteDisconnected, Reason.CONNECTION, "the portal ended the connection without an answer"),
-    (urllib3.exceptions.InvalidChunkLength, Reason.INVALID_RESPONSE, "the answer is not HTTP: check url"),
-    (http.client.IncompleteRead, Reason.CONNECTION, "the portal ended its answer half-way"),
-    (http.client.HTTPException, Reason.INVALID_RESPONSE, "the answer is not HTTP: check url"),
-    (urllib3.exceptions.DecodeError, Reason.INVALID_RESPONSE, "the answer's compression is broken"),
+    (
+        urllib3.exceptions.ProxyError,
+        Reason.CONNECTION,
+        "the proxy rejected the request or failed: check proxy_url",
+    ),
+    (
+        http.client.RemoteDisconnected,
+        Reason.CONNECTION,
+        "the portal closed the connection without a response",
+    ),
+    (urllib3.exceptions.InvalidChunkLength, Reason.INVALID_RESPONSE, "the response is not HTTP: check url"),
+    (http.client.IncompleteRead, Reason.CONNECTION, "the portal closed the connection in mid-response"),
+    (http.client.HTTPException, Reason.INVALID_RESPONSE, "the response is not HTTP: check url"),
+    (urllib3.exceptions.DecodeError, Reason.INVALID_RESPONSE, "the response cannot be decompressed"),
     (OSError, Reason.CONNECTION, "{cause.strerror}: check url, the portal and the network"),
 )
 
 
-def refusal(response: requests.Response, portal_url: str) -> PollError:
-    """Return the failure that a status other than 200 stands for."""
+def error_from_status(response: requests.Response, portal_url: str) -> PollError:
+    """Return the error that a status other than 200 stands for."""
     status = response.status_code
     reason, advice = _STATUSES.get(status) or _STATUS_CLASSES.get(status // 100, _OTHER_STATUS)
+    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if in_front := _sender_in_front(response, media_type):
+        return PollError(reason, f"status {status} {_IN_FRONT[in_front]}", _retry_after(response))
+    if reason is Reason.FORBIDDEN and media_type.endswith("json"):
+        advice = _FORBIDDEN_JSON
     advice = advice.format(page=portal_url + KEYS_PAGE, destination=_destination(response, portal_url))
     return PollError(reason, f"status {status}, {advice}", _retry_after(response))
 
 
+def _sender_in_front(response: requests.Response, media_type: str) -> str | None:
+    """Return what kind of server in front of the portal sent a response; None for the portal itself.
+
+    DocSpace server 3.7: the API sends JSON or no body, never HTML, and no WWW-Authenticate: Basic.
+    """
+    status = response.status_code
+    if status // 100 == 3 or status == requests.codes.proxy_authentication_required:
+        return None
+    if response.headers.get("WWW-Authenticate", "").lower().startswith("basic"):
+        return "login"
+    if "cf-mitigated" in response.headers:
+        return "challenge"
+    return "page" if media_type == "text/html" else None
+
+
 def _destination(response: requests.Response, portal_url: str) -> str:
-    """Return where a redirect leads, when that is another, plain origin: the portal chooses this text."""
+    """Return where a redirect leads, if that is another, plain origin: the portal chooses this text."""
     parts = split_url(response.headers.get("Location", ""))
     key = response.request.headers.get("Authorization", "").rpartition(" ")[2].lower()
     if parts is None or not _ORIGIN.fullmatch(parts.netloc) or _share_text(key, parts.netloc.lower()):
@@ -116,10 +170,9 @@ def _destination(response: requests.Response, portal_url: str) -> str:
 
 
 def _share_text(key: str, other: str) -> bool:
-    """Tell whether a text has more of a key in it than chance brings."""
-    return any(
-        key[begin : begin + _KEY_FRAGMENT] in other for begin in range(max(1, len(key) - _KEY_FRAGMENT + 1))
-    )
+    """Return whether a text contains more of a key than it would by chance."""
+    starts = range(max(1, len(key) - _KEY_FRAGMENT + 1))
+    return any(key[start : start + _KEY_FRAGMENT] in other for start in starts)
 
 
 def _retry_after(response: requests.Response) -> float | None:
@@ -133,10 +186,10 @@ def _retry_after(response: requests.Response) -> float | None:
     return min(seconds, LONGEST_RETRY_AFTER)
 
 
-def explain(error: Exception) -> PollError:
-    """Return what a library's error means.
+def error_from_exception(error: Exception) -> PollError:
+    """Return what an exception of requests, urllib3 or the system means.
 
-    Its own text is left out: it can quote a header, or a url with a password.
+    Its own text is left out: it can quote a header, or a URL with a password.
     """
     for cause in _causes(error):
         for kind, reason, message in _ERRORS:
@@ -146,7 +199,7 @@ def explain(error: Exception) -> PollError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it came from, outermost first; requests and urllib3 keep that in `args` too."""
+    """Yield an exception and its causes, outermost first; requests and urllib3 also keep them in `args`."""
     pending: list[object] = [error]
     seen: set[int] = set()
     while pending:

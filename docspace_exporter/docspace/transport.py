@@ -1,7 +1,7 @@
-"""One HTTP session a poll, bound as a whole: connecting, TLS, headers and body end at one deadline.
+"""One HTTP session per poll with one deadline for all of it: connecting, TLS, headers and body.
 
-requests bounds single reads only: a server that sends a byte a second would hold a poll for ever. The sockets
-here take what is left until the deadline as the timeout of each read.
+requests limits single reads only: a server that sends one byte a second would keep a poll running forever.
+The sockets here use the time left until the deadline as the timeout of each read.
 """
 
 import functools
@@ -23,24 +23,24 @@ from docspace_exporter.config.portals import Portal, TlsConfig
 from docspace_exporter.net import is_loopback, split_url
 
 RESPONSE_LIMIT = 64 * 1024 * 1024
-"""Bytes of an answer, decompressed, that are read at most."""
+"""Most bytes of a decompressed response."""
 
 TRAFFIC_LIMIT = 2 * RESPONSE_LIMIT
-"""Bytes that are received in a poll at most: heads and chunks have no bound of their own in http.client."""
+"""Most bytes received in a poll: http.client does not limit headers and chunks."""
 
 _CHUNK = 64 * 1024
 
 
 class TooLargeError(Exception):
-    """The answer has more bytes than are read at most."""
+    """The response is larger than the limit."""
 
 
 class TlsFilesError(Exception):
-    """A file of tls_config cannot be used; the text says which and why."""
+    """A file in tls_config cannot be used; the message says which and why."""
 
 
 class Deadline:
-    """The moment at which a poll ends, whatever it is doing, and the bytes that it may receive until then."""
+    """When a poll ends, whatever it is doing, and how many bytes it may receive until then."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
@@ -50,17 +50,17 @@ class Deadline:
         """Return the seconds left; raises TimeoutError when there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
-            raise TimeoutError("the poll's time is over")
+            raise TimeoutError("the deadline of the poll has passed")
         return left
 
     def count(self, received: int) -> None:
-        """Take note of bytes received; raises TooLargeError when they are more than any good answers have."""
+        """Count received bytes; raises TooLargeError if they are more than any valid responses have."""
         self._bytes_left -= received
         if self._bytes_left < 0:
             raise TooLargeError
 
     def passed(self) -> bool:
-        """Tell whether the poll's time is over."""
+        """Return whether the deadline has passed."""
         return time.monotonic() >= self._end
 
 
@@ -94,7 +94,7 @@ class Session:
         self._session.close()
 
     def get(self, path: str) -> tuple[requests.Response, bytearray]:
-        """Return the answer and its decompressed body, empty where the status is not 200.
+        """Return the response and its decompressed body, which is empty if the status is not 200.
 
         Raises what requests and urllib3 raise, TimeoutError and TooLargeError.
         """
@@ -115,7 +115,7 @@ class Session:
 def tls_context(tls: TlsConfig) -> ssl.SSLContext:
     """Return the context to verify a portal with; raises TlsFilesError.
 
-    Files are read anew, so that a renewed one needs no restart; all portals without any share one context.
+    Files are read each time, so a renewed one needs no restart; all portals without files share one context.
     """
     ca_file = str(tls.ca_file) if tls.ca_file else os.environ.get("REQUESTS_CA_BUNDLE")
     for file in (tls.ca_file, tls.cert_file, tls.key_file):
@@ -149,7 +149,7 @@ def _default_context(ca_file: str | None) -> ssl.SSLContext:
 
 
 def _new_context(ca_file: str | None) -> ssl.SSLContext:
-    """Return a verifying context that trusts a CA file, or what the system and certifi trust."""
+    """Return a verifying context that trusts a CA file, or else what the system and certifi trust."""
     context = _BoundedContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca_file is None:
         context.load_default_certs()
@@ -164,7 +164,7 @@ def _reason(error: Exception) -> str:
 
 
 def _proxies(portal: Portal) -> dict[str, str]:
-    """Return the configured proxy, or the environment's; none is asked for this machine's own portals."""
+    """Return the configured proxy, or else the environment's; loopback portals use none of the latter."""
     if portal.proxy_url:
         return dict.fromkeys(("http", "https"), portal.proxy_url)
     parts = split_url(portal.url)
@@ -175,13 +175,13 @@ def _proxies(portal: Portal) -> dict[str, str]:
 
 class _Requests(requests.Session):
     def get_redirect_target(self, *_: object) -> None:
-        """Of a redirect, requests would read the whole body, however large, even when told not to follow."""
+        """Ignore redirects: requests would read their whole body, however large, even without following."""
 
 
 class _Bearer(AuthBase):
-    """DocSpace server 3.7: a bare `sk-…` is taken for a cookie and refused.
+    """DocSpace server 3.7: a bare `sk-…` is treated as a cookie and rejected.
 
-    As `auth` it also keeps a matching .netrc entry from taking its place.
+    As `auth` it also prevents a matching .netrc entry from replacing it.
     """
 
     def __init__(self, key: str) -> None:
@@ -193,7 +193,7 @@ class _Bearer(AuthBase):
 
 
 class _Bounded(socket.socket):
-    """A socket that reads until its deadline, however little each read brings."""
+    """A socket that stops reading at its deadline, however little each read returns."""
 
     deadline: Deadline | None = None
 
@@ -226,7 +226,7 @@ class _BoundedContext(ssl.SSLContext):
     sslsocket_class = _BoundedTlsSocket
 
     def wrap_socket(self, sock: socket.socket, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
-        """Wrap a socket, whose deadline stays in force."""
+        """Wrap a socket and keep its deadline."""
         wrapped = super().wrap_socket(sock, *args, **kwargs)
         if isinstance(sock, _Bounded) and isinstance(wrapped, _Bounded):
             wrapped.deadline = sock.deadline
@@ -239,7 +239,7 @@ class _Connection(HTTPConnection):
         self._deadline = deadline
 
     def _new_conn(self) -> socket.socket:
-        """Try each address in what is left of the poll's time; urllib3 would give each the whole of it."""
+        """Try each address within the time left for the poll; urllib3 would give each the whole of it."""
         addresses = socket.getaddrinfo(self._dns_host.strip("[]"), self.port, type=socket.SOCK_STREAM)
         for position, (*_, address) in enumerate(addresses, start=1):
             try:
@@ -274,13 +274,13 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Return what connects through a proxy; one that is spoken to over TLS is verified by default."""
+        """Return what connects through a proxy; a proxy reached over TLS is verified by default."""
         return super().proxy_manager_for(
             proxy, ssl_context=self._context, proxy_ssl_context=tls_context(TlsConfig()), **kwargs
         )
 
     def cert_verify(self, *args: Any) -> None:
-        """Leave the context as it is: requests would load its own CA file into it."""
+        """Leave the context as it is: requests would add its own CA file."""
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)

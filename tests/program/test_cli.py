@@ -89,8 +89,8 @@ def test_without_a_configuration_the_program_says_what_to_do(run: Callable[..., 
     assert (done.code, done.output) == (1, "")
     (error,) = done.errors
     assert error == (
-        "docspace-exporter: there is no config.yaml here: write one, name another with --config.file, "
-        "set DOCSPACE_URL and DOCSPACE_API_KEY_FILE, or try --demo"
+        "docspace-exporter: config.yaml does not exist in the working directory: create it, set --config.file, "
+        "set DOCSPACE_URL and DOCSPACE_API_KEY_FILE, or use --demo"
     )
 
 
@@ -197,14 +197,14 @@ def test_a_portal_of_the_environment_is_polled_and_no_file_is_read(
 def test_a_url_of_the_environment_and_a_file_contradict_each_other(run: Callable[..., Outcome]) -> None:
     done = run("--once", "--config.file=config.yaml", DOCSPACE_URL="https://acme.example")
     assert done.code == 1
-    assert done.errors == ["docspace-exporter: DOCSPACE_URL and --config.file are both given: keep one"]
+    assert done.errors == ["docspace-exporter: DOCSPACE_URL and --config.file are both set: remove one"]
 
 
 def test_a_key_of_the_environment_without_a_url_is_told(run: Callable[..., Outcome]) -> None:
     done = run("--once", DOCSPACE_API_KEY=SECRET)
     assert done.code == 1
     assert done.errors == [
-        "docspace-exporter: DOCSPACE_URL is missing: a key is set, and no portal to use it at"
+        "docspace-exporter: DOCSPACE_URL is missing: set it to the URL of the portal that the key is for"
     ]
 
 
@@ -215,7 +215,7 @@ def test_once_exits_1_when_a_poll_failed_and_prints_all(run: Callable[..., Outco
     assert done.code == 1
     assert values(samples(done.output), "docspace_up", "portal") == {("p0",): 1, ("p1",): 0}
     (line,) = map(json.loads, done.errors)
-    assert line["msg"].startswith("Poll failed: status 401, the portal refused the key")
+    assert line["msg"].startswith("Poll failed: status 401, the portal rejected the API key")
     assert (line["level"], line["portal"], line["reason"]) == ("warn", "p1", "unauthorized")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["ts"])
 
@@ -403,13 +403,13 @@ def test_the_log_is_logfmt_a_line_an_event_from_its_level_up(tmp_path: Path) -> 
     assert [line for line in lines if "msg=Stopping" in line]
 
 
-def test_the_demo_tells_where_its_portal_listens_and_the_key_it_takes(tmp_path: Path) -> None:
+def test_the_demo_prints_the_url_of_its_portal_and_a_key(tmp_path: Path) -> None:
     with processes.exporter(tmp_path, "--demo") as exporter:
-        told = re.search(r"A demo portal listens at (\S+) and takes the key (\S+)\n", exporter.log)
+        told = re.search(r"A demo portal listens on (\S+) and accepts the key (\S+)\n", exporter.log)
         assert told is not None
         portal, key = told.groups()
         port = exporter.url.rpartition(":")[2]
-        wait_for(lambda: f"Open http://localhost:{port}/ for the page" in exporter.log, "where to look")
+        wait_for(lambda: f"Status page: http://localhost:{port}/ " in exporter.log, "the URL of the page")
         listed = requests.get(f"{portal}/api/2.0/keys", headers={"Authorization": f"Bearer {key}"}, timeout=5)
         wait_for(lambda: exporter.answers("/-/ready"), "the first poll")
         text = requests.get(exporter.url + "/metrics", timeout=5).text

@@ -58,7 +58,7 @@ def polls_of(portal: FaultyPortal) -> int:
         (100, 135, 60, 195),
     ],
 )
-def test_a_poll_is_due_on_the_schedule_and_not_before_the_portal_wants_it(
+def test_a_poll_is_due_on_schedule_and_not_before_the_portal_allows_it(
     due: float, now: float, retry_after: float | None, expected: float
 ) -> None:
     assert next_due(due, now, 10, retry_after) == expected
@@ -147,7 +147,7 @@ def test_a_portal_removed_before_its_first_poll_does_not_delay_readiness() -> No
             assert running.ready
 
 
-def test_keys_stay_when_a_poll_fails_and_one_deleted_is_gone_with_the_next_good_poll() -> None:
+def test_keys_stay_when_a_poll_fails_and_a_deleted_key_goes_with_the_next_successful_poll() -> None:
     two = answer(body=envelope([record(id="1"), record(id="2")]))
     with FaultyPortal(two) as portal:
         first = poller.poll(PortalState(portal_at(portal.url)))
@@ -171,7 +171,7 @@ def test_a_state_before_the_first_poll_is_neither_up_nor_down() -> None:
     assert state.failures == dict.fromkeys(Reason, 0)
 
 
-def test_what_nobody_foresaw_costs_the_poll_and_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_exception_fails_the_poll_and_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(*_: object) -> Snapshot:
         raise KeyError(SECRET)
 
@@ -179,7 +179,7 @@ def test_what_nobody_foresaw_costs_the_poll_and_is_not_quoted(monkeypatch: pytes
     state = poller.poll(PortalState(portal_at("https://acme.example")))
     assert state.failure is not None
     assert state.failure.reason is Reason.INVALID_RESPONSE
-    assert state.failure.message == "the poll broke with KeyError: please report this"
+    assert state.failure.message == "unexpected KeyError: please report this as a bug"
 
 
 def test_a_failure_is_logged_once_and_so_is_the_recovery(caplog: pytest.LogCaptureFixture) -> None:
@@ -205,7 +205,7 @@ def test_a_failure_is_logged_once_and_so_is_the_recovery(caplog: pytest.LogCaptu
     assert SECRET not in caplog.text
 
 
-def test_a_good_poll_is_logged_for_debugging(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_successful_poll_is_logged_at_debug_level(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "docspace_exporter")
     with FaultyPortal(answer(body=envelope([record(), {}]))) as portal:
         poller.poll(PortalState(portal_at(portal.url)))
@@ -214,18 +214,18 @@ def test_a_good_poll_is_logged_for_debugging(caplog: pytest.LogCaptureFixture) -
     assert vars(log).items() >= {"portal": "acme", "keys": 1, "malformed": 1}.items()
 
 
-def test_that_keys_of_others_are_not_seen_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_that_keys_of_other_users_are_not_visible_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     member = answer(body=envelope({"isAdmin": False, "isOwner": False}))
     with FaultyPortal(by_path(answer(), own_user=member)) as portal:
         state = PortalState(portal_at(portal.url))
         for _ in range(3):
             state = poller.poll(state)
     (log,) = (log for log in caplog.records if log.levelno == logging.WARNING)
-    assert log.getMessage().startswith("Only the keys of the exporter's own user are seen")
+    assert log.getMessage().startswith("Only keys of the exporter's own user are visible")
     assert vars(log)["portal"] == "acme"
 
 
-def test_the_first_good_poll_of_a_portal_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_first_successful_poll_of_a_portal_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "docspace_exporter")
     with (
         FaultyPortal(answer(body=envelope([record()]))) as portal,
@@ -237,7 +237,7 @@ def test_the_first_good_poll_of_a_portal_is_told(caplog: pytest.LogCaptureFixtur
     assert vars(log).items() >= {"portal": "acme", "keys": 1}.items()
 
 
-def test_polls_go_on_when_what_they_brought_cannot_be_exposed(caplog: pytest.LogCaptureFixture) -> None:
+def test_polls_continue_if_a_snapshot_cannot_be_exposed(caplog: pytest.LogCaptureFixture) -> None:
     def fail(state: PortalState) -> None:
         raise ValueError(SECRET)
 
@@ -251,7 +251,7 @@ def test_polls_go_on_when_what_they_brought_cannot_be_exposed(caplog: pytest.Log
     assert SECRET not in caplog.text
 
 
-def test_portals_are_ready_when_each_has_been_polled_whatever_came_of_it() -> None:
+def test_portals_are_ready_once_each_has_been_polled_successfully_or_not() -> None:
     with FaultyPortal(answer(500)) as failing, FaultyPortal(hang) as slow:
         hung = portal_at(slow.url, name="hung", poll_timeout=1.0)
         with polling(portal_at(failing.url), hung) as running:
@@ -263,7 +263,7 @@ def test_portals_are_ready_when_each_has_been_polled_whatever_came_of_it() -> No
             assert running.ready
 
 
-def test_portals_are_not_ready_before_what_is_told_of_them_is_taken() -> None:
+def test_portals_are_not_ready_before_their_state_is_exposed() -> None:
     taken = threading.Event()
     with (
         FaultyPortal(answer()) as portal,
@@ -296,7 +296,7 @@ def test_a_portal_that_did_not_change_keeps_its_state_and_schedule() -> None:
             assert (polls_of(one), polls_of(two), polls_of(three)) == (1, 2, 1)
 
 
-def test_a_portal_that_is_watched_no_more_is_polled_no_more() -> None:
+def test_a_removed_portal_is_no_longer_polled() -> None:
     with (
         FaultyPortal(answer()) as gone,
         FaultyPortal(answer()) as stays,
@@ -313,7 +313,7 @@ def test_a_portal_that_is_watched_no_more_is_polled_no_more() -> None:
         assert polls_of(gone) == polled
 
 
-def test_a_poll_under_way_when_its_portal_is_dropped_tells_nothing() -> None:
+def test_a_running_poll_of_a_removed_portal_reports_nothing() -> None:
     told: list[str] = []
     with FaultyPortal(hang) as slow:
         hung = portal_at(slow.url, name="hung", poll_timeout=0.5)

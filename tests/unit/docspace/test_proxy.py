@@ -130,7 +130,7 @@ def test_a_portal_that_drips_behind_a_proxy_ends_in_time(
     ):
         failure = failure_at(portal_at(f"{scheme}://acme.example", proxy_url=proxy.url, poll_timeout=0.5))
     assert failure.reason is Reason.TIMEOUT
-    assert failure.message.startswith("no whole answer within 0.5s")
+    assert failure.message.startswith("no complete response within 0.5s")
 
 
 @pytest.mark.parametrize("proxy_scheme", ["http", "https"])

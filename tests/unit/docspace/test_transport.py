@@ -64,7 +64,7 @@ def test_a_certificate_of_another_name_is_refused(tls: Tls) -> None:
     with FaultyPortal(answer(), tls.server("acme.example")) as portal:
         failure = failure_at(portal_at(portal.url, tls_config=TlsConfig(ca_file=tls.ca_file)))
     assert failure.reason is Reason.TLS
-    assert failure.message.startswith("the portal's certificate is refused, IP address mismatch")
+    assert failure.message.startswith("the portal's certificate was rejected, IP address mismatch")
     assert portal.heads == []
 
 
@@ -94,7 +94,7 @@ def test_an_answer_that_drips_over_tls_ends_in_time(tls: Tls) -> None:
             portal_at(portal.url, poll_timeout=0.5, tls_config=TlsConfig(ca_file=tls.ca_file))
         )
     assert failure.reason is Reason.TIMEOUT
-    assert failure.message == "no whole answer within 0.5s: check the portal, or raise poll_timeout"
+    assert failure.message == "no complete response within 0.5s: check the portal, or increase poll_timeout"
 
 
 @pytest.mark.parametrize(
