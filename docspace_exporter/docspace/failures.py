@@ -116,7 +116,7 @@ _ERRORS: tuple[tuple[type[BaseException], Reason, str], ...] = (
     (
         urllib3.exceptions.ProxyError,
         Reason.CONNECTION,
-        "the proxy rejected the request or failed: check proxy_url",
+        "the proxy rejected the request: check proxy_url",
     ),
     (
         http.client.RemoteDisconnected,

@@ -89,8 +89,8 @@ def test_without_a_configuration_the_program_says_what_to_do(run: Callable[..., 
     assert (done.code, done.output) == (1, "")
     (error,) = done.errors
     assert error == (
-        "docspace-exporter: config.yaml does not exist in the working directory: create it, set --config.file, "
-        "set DOCSPACE_URL and DOCSPACE_API_KEY_FILE, or use --demo"
+        "docspace-exporter: config.yaml does not exist in the working directory: create it, "
+        "set --config.file, set DOCSPACE_URL and DOCSPACE_API_KEY_FILE, or use --demo"
     )
 
 
