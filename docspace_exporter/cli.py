@@ -8,14 +8,12 @@ import signal
 import socket
 import ssl
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import urllib3
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from starlette.types import ASGIApp
@@ -32,6 +30,7 @@ from docspace_exporter.config.portals import (
 )
 from docspace_exporter.config.section import ConfigError, field_path
 from docspace_exporter.docspace import transport
+from docspace_exporter.docspace.proxy import InvalidProxyError, proxy_url
 from docspace_exporter.exposition import Exposition, Format
 from docspace_exporter.flags import Flags
 from docspace_exporter.metrics import ExporterState
@@ -86,7 +85,7 @@ def _run(options: Flags, exporter: ExporterState, load: Callable[[], Config]) ->
     config = load()
     web_config = WatchedWebConfig(options.web_config_file) if options.web_config_file else None
     if options.once:
-        return _once(config, msgspec.structs.replace(exporter, reload_success_time=time.time()))
+        return _once(config)
     listener = server.listen(options.listen_address)
     exposition = Exposition(exporter, _process_metrics())
     polls = poller.Poller(exposition.update)
@@ -163,7 +162,7 @@ def _check(load: Callable[[], Config], web_config_file: Path | None) -> int:
     except ConfigError as error:
         errors += error.errors
     if errors:
-        return _fail(*errors)
+        return _fail(*dict.fromkeys(errors))  # of the environment, one for all portals
     return _print(f"The configuration is valid: {portals} portal{'' if portals == 1 else 's'}\n".encode())
 
 
@@ -175,21 +174,26 @@ def _unusable_files(config: Config) -> Iterator[str]:
         except KeyUnreadableError as error:
             yield f"{field_path(place, 'api_key_file')}: {error}"
         try:
-            transport.tls_context(portal.tls_config)
+            if portal.url.startswith("https:"):
+                transport.tls_context(portal.tls_config)
+            proxy_url(portal)
         except transport.TlsFilesError as error:
             is_own = portal.tls_config != TlsConfig()
             yield f"{field_path(place, 'tls_config') if is_own else 'the environment'}: {error}"
+        except InvalidProxyError as error:
+            yield f"the environment: {error}"
 
 
-def _once(config: Config, exporter: ExporterState) -> int:
+def _once(config: Config) -> int:
     """Poll every portal once and print the docspace series; a signal ends it without output."""
     for number in (signal.SIGTERM, signal.SIGINT):
         # A poll may hang, and nothing else would end the first process of a container.
         signal.signal(number, lambda *_: os._exit(1))
     with ThreadPoolExecutor(max_workers=min(32, len(config.portals))) as workers:
         states = list(workers.map(poller.poll, map(poller.PortalState, config.portals)))
-    exposition = Exposition(exporter, CollectorRegistry())
-    exposition.show(exporter, lambda: states, config.label_names)
+    # Without the exporter's own series: two such files on one host would collide.
+    exposition = Exposition(None, CollectorRegistry())
+    exposition.show(None, lambda: states, config.label_names)
     printed = _print(exposition.render(Format.TEXT, gzip=False))
     return printed if all(state.up for state in states) else 1
 

@@ -1,150 +1,61 @@
 """A demo portal on loopback that behaves as DocSpace server 3.7: for `--demo`, tests and other clients."""
 
-import html
 import json
 import secrets
 import threading
 import time
-import uuid
 from collections import deque
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs
 
 import msgspec
 
+from docspace_exporter.demo_keys import ACTIVE, DISABLED, DemoKey, User, sample_keys
 from docspace_exporter.docspace.model import KEYS_PAGE
 
+__all__ = ["DemoKey", "DemoPortal", "User", "sample_keys"]
+
 REQUESTS_PER_MINUTE = 1500
-
-
-class User(msgspec.Struct, frozen=True):
-    """A member of the portal."""
-
-    display_name: str
-    is_admin: bool = False
-    is_guest: bool = False
-    id: str = msgspec.field(default_factory=lambda: str(uuid.uuid4()))
-
-    def record(self) -> dict[str, Any]:
-        """Return the member as the API shows the creator of a key."""
-        return {
-            "id": self.id,
-            "displayName": _encode(self.display_name),
-            "avatar": "/static/images/default_user_photo_size_48-48.png",
-            "profileUrl": f"/accounts/people/filter?search={quote(self.display_name)}",
-        }
-
-
-class DemoKey(msgspec.Struct, kw_only=True):
-    """An API key as the portal stores it, secret included."""
-
-    name: str
-    owner: User
-    created: datetime
-    expires: datetime | None = None
-    last_used: datetime | None = None
-    permissions: tuple[str, ...] = ()
-    active: bool = True
-    id: str = msgspec.field(default_factory=lambda: str(uuid.uuid4()))
-    secret: str = msgspec.field(default_factory=lambda: "sk-" + secrets.token_hex(32))
-
-    def valid(self) -> bool:
-        """Return whether the portal accepts the key."""
-        return self.active and (self.expires is None or self.expires > datetime.now(UTC))
-
-    def record(self) -> dict[str, Any]:
-        """Return the key as the API shows it: masked, and without fields that are null."""
-        fields = {
-            "id": self.id,
-            "name": self.name,
-            "key": f"sk-***{self.secret[-4:]}",
-            "keyPostfix": self.secret[-4:],
-            "permissions": list(self.permissions),
-            "lastUsed": self.last_used and _wire_date(self.last_used),
-            "createOn": _wire_date(self.created),
-            "createBy": self.owner.record(),
-            "expiresAt": self.expires and _wire_date(self.expires),
-            "isActive": self.active,
-        }
-        return {field: value for field, value in fields.items() if value is not None}
-
-
-def _wire_date(moment: datetime) -> str:
-    offset = moment.strftime("%z")
-    zone = "Z" if moment.utcoffset() == timedelta(0) else f"{offset[:3]}:{offset[3:]}"
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}0{zone}"
-
-
-def _encode(text: str) -> str:
-    return html.escape(text).replace("&#x27;", "&#39;")
-
-
-_READ = ("files:read", "rooms:read")
-_WRITE = ("files:read", "files:write", "rooms:write")
-_SAMPLES: tuple[tuple[str, str, float, float | None, float | None, tuple[str, ...], bool], ...] = (
-    # name, owner, created days ago, used days ago, expires in days, permissions, active
-    ("intern's first script", "carla", 1, None, 89, _READ, True),
-    ("chat bot", "boris", 6, 0.01, 84, _WRITE, True),
-    ('"Отдел <b>продаж</b>" \\ & Co', "boris", 20, 3, 70, _READ, True),
-    ("monthly report", "ann", 25, 0.2, 40, _READ, True),
-    ("CRM sync", "carla", 80, 0.02, 10, _WRITE, True),
-    ("nightly backup", "ann", 88, 0.4, 2, _READ, True),
-    ("mail gateway", "boris", 91, 1.01, -1, _WRITE, False),
-    ("chat bot", "boris", 95, 9, -5, _WRITE, False),
-    ("data warehouse", "ann", 100, 0.1, 365, _READ, True),
-    ("old website form", "carla", 200, 5, 150, _WRITE, False),
-    ("migration 2025", "ann", 300, 120, 65, _WRITE, True),
-    ("admin console", "ann", 310, 0.3, 55, (), True),
-    ("door sign", "boris", 320, 1, None, _READ, True),
+PAGE_SIZE = 100
+PERMISSIONS = (
+    *("*:read", "*:write", "accounts.self:read", "accounts.self:write", "accounts:read", "accounts:write"),
+    *("files:read", "files:write", "groups:read", "rooms:read", "rooms:write"),
 )
 
+_OWN_KEY = "/api/2.0/keys/@self"
+_SCOPES: Mapping[str, Sequence[str]] = {
+    "/api/2.0/keys": (),
+    "/api/2.0/keys/permissions": (),
+    "/api/2.0/people/@self": ("accounts.self:read", "accounts.self:write"),
+    "/api/2.0/people/filter": ("accounts:read", "accounts:write"),
+    _OWN_KEY: (),
+}
+"""Paths, and the scopes that allow them besides the global ones; the own key needs none."""
 
-def sample_keys(now: datetime) -> list[DemoKey]:
-    """Return keys in every state, newest first; the last is for the exporter itself."""
-    users = {
-        "ann": User("Ann O'Neil", is_admin=True),
-        "boris": User("Борис Ким"),
-        "carla": User("Carla Gómez"),
-    }
 
-    # DocSpace server 3.7 writes dates in the portal's time zone, or in UTC.
-    zone = timezone(timedelta(hours=3))
+class Response(msgspec.Struct, frozen=True):
+    """What the portal sends."""
 
-    def away(days: float | None) -> datetime | None:
-        return None if days is None else (now + timedelta(days=days)).astimezone(zone)
-
-    keys = [
-        DemoKey(
-            name=name,
-            owner=users[owner],
-            created=now - timedelta(days=created),
-            last_used=away(None if used is None else -used),
-            expires=away(expires),
-            permissions=permissions,
-            active=active,
-            # The same at every start, as on a portal.
-            id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name} {created}")),
-        )
-        for name, owner, created, used, expires, permissions, active in _SAMPLES
-    ]
-    own = DemoKey(
-        name="prometheus exporter",
-        owner=users["ann"],
-        created=now - timedelta(days=330),
-        expires=now + timedelta(days=180),
-        permissions=("*:read",),
-        id=str(uuid.uuid5(uuid.NAMESPACE_URL, "own")),
-    )
-    return [*keys, own]
+    status: int = 200
+    body: Any = None
+    """JSON; None for an empty body."""
+    media_type: str = "application/json; charset=utf-8"
+    headers: Mapping[str, str] = {}
 
 
 class DemoPortal:
-    """A portal that runs within the context; its `keys` may be changed while it runs."""
+    """A portal that runs within the context; `keys`, `members` and `refusal` may be changed while it runs."""
 
-    def __init__(self, keys: list[DemoKey], port: int = 0) -> None:
+    def __init__(self, keys: list[DemoKey], port: int = 0, members: Sequence[User] = ()) -> None:
+        """`members` have no keys; those who do are members anyway."""
         self.keys = keys
+        self.members = list(members)
+        self.refusal: int | None = None
+        """402 while the portal is unpaid, 404 while it is suspended."""
         self.requests: deque[str] = deque(maxlen=1000)
         """The newest requests, as `GET /path`."""
         self._recent: dict[str, deque[float]] = {}
@@ -165,48 +76,107 @@ class DemoPortal:
         self._server.server_close()
 
     def authenticate(self, authorization: str) -> DemoKey | None:
-        """Return the key in a request, and set its last use, as the real server does.
+        """Return the key of a request, and set its last use, even if its owner is blocked.
 
-        Without the scheme `Bearer` it is treated as a session token, of which there are none.
+        DocSpace server 3.7: `Bearer ` is case-sensitive; anything else is treated as a session token.
         """
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer":
+        token = authorization.removeprefix("Bearer ")
+        if token == authorization:
             return None
         for key in self.keys:
             if secrets.compare_digest(key.secret.encode(), token.strip().encode()) and key.valid():
                 key.last_used = datetime.now(UTC)
-                return key
+                return None if key.owner.is_blocked else key
         return None
 
-    def take_turn(self, key: DemoKey) -> tuple[int, int]:
-        """Return how many requests the key's user may still send, and the seconds until the next one."""
+    def take_turn(self, key: DemoKey) -> bool:
+        """Return whether the key's user may send one more request in this minute."""
         now = time.monotonic()
         with self._lock:
             recent = self._recent.setdefault(key.owner.id, deque())
             while recent and recent[0] <= now - 60:
                 recent.popleft()
-            left = REQUESTS_PER_MINUTE - len(recent)
-            if left > 0:
+            allowed = len(recent) < REQUESTS_PER_MINUTE
+            if allowed:
                 recent.append(now)
-            return left - 1, 60 if not recent else max(1, round(recent[0] + 60 - now))
+            return allowed
 
-    def answer(self, path: str, key: DemoKey) -> tuple[int, Any]:
-        """Return the status and the `response` for a path, or an error's message."""
-        reads_all = not key.permissions or bool({"*:read", "*:write"} & {*key.permissions})
+    def respond(self, path: str, query: Mapping[str, str], authorization: str) -> Response:
+        """Return the response to a GET request."""
+        if self.refusal:
+            return _problem(self.refusal)
+        key = self.authenticate(authorization)
+        if key is None:
+            return Response(401)
+        if not self.take_turn(key):
+            limits = {"X-RateLimit-Limit": str(REQUESTS_PER_MINUTE), "X-RateLimit-Remaining": "0"}
+            return Response(429, headers=limits)
+        return self._respond_to(key, path, query)
+
+    def _respond_to(self, key: DemoKey, path: str, query: Mapping[str, str]) -> Response:
+        if path not in _SCOPES:
+            return Response(404)
+        if path != _OWN_KEY and not key.allows(*_SCOPES[path]):
+            return Response(403)
         match path:
-            case "/api/2.0/keys" if not reads_all or key.owner.is_guest:
-                return 403, "Access denied"
+            case "/api/2.0/people/filter":
+                return self._list_members(key, path, query)
             case "/api/2.0/keys":
                 seen = [k for k in self.keys if key.owner.is_admin or k.owner.id == key.owner.id]
-                return 200, [k.record() for k in seen]
-            case "/api/2.0/keys/@self":
-                return 200, key.record()
-            case "/api/2.0/people/@self" if not reads_all and "accounts.self:read" not in key.permissions:
-                return 403, "Access denied"
+                response: Any = [k.record(self.url) for k in seen]
+            case "/api/2.0/keys/permissions":
+                response = PERMISSIONS
             case "/api/2.0/people/@self":
-                return 200, {**key.owner.record(), "isAdmin": key.owner.is_admin, "isOwner": False}
+                response = key.owner.profile(self.url)
             case _:
-                return 404, "Not found"
+                response = key.record(self.url)
+        return self._success(path, query, response)
+
+    def _list_members(self, key: DemoKey, path: str, query: Mapping[str, str]) -> Response:
+        """DocSpace server 3.7: only admins and room admins list members, only admins see disabled ones."""
+        if not key.owner.is_admin:
+            return _error(403, "Access denied")
+        size, start = int(query.get("count", PAGE_SIZE)), int(query.get("startIndex", 0))
+        if not 1 <= size <= PAGE_SIZE:
+            return _error(400, f"The field count must be between 1 and {PAGE_SIZE}.")
+        status = query.get("employeeStatus")
+        owners = {k.owner.id: k.owner for k in self.keys}
+        known = {user.id: user for user in [*owners.values(), *self.members]}
+        found = sorted(
+            (
+                user
+                for user in known.values()
+                if status is None or str(DISABLED if user.is_disabled else ACTIVE) == status
+            ),
+            key=lambda user: user.email,
+        )
+        page = [user.profile(self.url) for user in found[start : start + size]]
+        return self._success(path, query, page, count=len(page), total=len(found))
+
+    def _success(self, path: str, query: Mapping[str, str], response: Any, **counts: int) -> Response:
+        """Wrap a response; the count is 1 for a list of keys, however many there are."""
+        fields = [field for field in query.get("fields", "").split(",") if field]
+        links = [{"href": self.url + path, "action": "GET"}]
+        body = {"response": _trim(response, fields), "count": 1, **counts, "links": links}
+        return Response(body={**body, "status": 0, "statusCode": 200})
+
+
+def _trim(response: Any, fields: Sequence[str]) -> Any:
+    """Return the records with only these fields; all of them if none are named."""
+    if not fields:
+        return response
+    if isinstance(response, dict):
+        return {name: value for name, value in response.items() if name in fields}
+    return [_trim(record, fields) for record in response]
+
+
+def _error(status: int, message: str) -> Response:
+    return Response(status, {"status": 1, "statusCode": status, "error": {"message": message}})
+
+
+def _problem(status: int) -> Response:
+    document = {"title": HTTPStatus(status).phrase, "status": status}
+    return Response(status, document, "application/problem+json")
 
 
 class _Server(ThreadingHTTPServer):
@@ -226,42 +196,26 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         portal = self.server.portal
-        path = self.path.partition("?")[0]
+        path, _, query = self.path.partition("?")
         portal.requests.append(f"GET {path}")
         if path == KEYS_PAGE:
             self._send(200, b"<h1>Users rotate API keys here</h1>", {"Content-Type": "text/html"})
             return
-        key = portal.authenticate(self.headers.get("Authorization", ""))
-        if key is None:
-            self._send_json(401, "Unauthorized", {})
+        parameters = {name: values[-1] for name, values in parse_qs(query).items()}
+        response = portal.respond(path, parameters, self.headers.get("Authorization", ""))
+        if response.body is None:
+            self._send(response.status, b"", response.headers)
             return
-        left, reset = portal.take_turn(key)
-        if left < 0:
-            self._send_json(429, "Too many requests", {"Retry-After": str(reset)})
-            return
-        limits = {"Limit": REQUESTS_PER_MINUTE, "Remaining": left, "Reset": int(time.time()) + reset}
-        status, response = portal.answer(path, key)
-        self._send_json(
-            status, response, {f"X-RateLimit-{name}": str(value) for name, value in limits.items()}
-        )
+        content = json.dumps(response.body, ensure_ascii=False, separators=(",", ":")).encode()
+        self._send(response.status, content, {"Content-Type": response.media_type, **response.headers})
 
     def do_POST(self) -> None:
         self.close_connection = True  # with its body unread
-        self._send_json(405, "Method not allowed: the demo portal is read-only", {"Allow": "GET"})
+        self._send(405, b"The demo portal is read-only.\n", {"Allow": "GET", "Content-Type": "text/plain"})
 
     do_PUT = do_DELETE = do_PATCH = do_POST  # noqa: N815
 
-    def _send_json(self, status: int, response: Any, headers: dict[str, str]) -> None:
-        if status == 200:
-            links = [{"href": self.server.portal.url + self.path, "action": "GET"}]
-            count = len(response) if isinstance(response, list) else 1
-            body = {"response": response, "count": count, "links": links, "status": 0, "statusCode": 200}
-        else:
-            body = {"status": 1, "statusCode": status, "error": {"message": response}}
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        self._send(status, content, {"Content-Type": "application/json; charset=utf-8", **headers})
-
-    def _send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
+    def _send(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)

@@ -88,7 +88,8 @@ class _PortalText(msgspec.Struct, frozen=True):
 class _Exposed(msgspec.Struct, frozen=True):
     """Everything that an exposition is rendered from."""
 
-    exporter: ExporterState
+    exporter: ExporterState | None
+    """None to leave the exporter's own series out."""
     label_names: Sequence[str] = ()
     portals: Mapping[str, _PortalText] = {}
     version: int = 0
@@ -102,9 +103,12 @@ class Exposition:
     """
 
     def __init__(
-        self, exporter: ExporterState, process: Collector, clock: Callable[[], float] = time.time
+        self,
+        exporter: ExporterState | None,
+        process: Collector,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """`process` collects the metrics of the process itself."""
+        """`process` collects the metrics of the process itself; None as `exporter` leaves its series out."""
         self._exposed = _Exposed(exporter)
         self._process = process
         self._clock = clock
@@ -116,7 +120,7 @@ class Exposition:
 
     def show(
         self,
-        exporter: ExporterState,
+        exporter: ExporterState | None,
         states: Callable[[], Iterable[PortalState]],
         label_names: Sequence[str],
     ) -> None:
@@ -157,7 +161,8 @@ class Exposition:
             return body
 
     def _blocks(self, exposed: _Exposed, format_: Format, now: float) -> Iterator[Block]:
-        yield Block(_render(_StaticCollector(exporter_metrics(exposed.exporter)), format_))
+        if exposed.exporter:
+            yield Block(_render(_StaticCollector(exporter_metrics(exposed.exporter)), format_))
         portals = list(exposed.portals.values())
         for parts in zip(*(portal.families for portal in portals), strict=True):
             if any(part.block.text for part in parts):

@@ -90,6 +90,19 @@ KEY_GAUGES = (
         "When the key was last used, in Unix time; absent for a key that was never used.",
         lambda key, _: key.last_used,
     ),
+    KeyGauge(
+        "docspace_api_key_owner_active",
+        (
+            "Whether the key's owner is active (1), or disabled or removed (0), so that the portal rejects "
+            "the key; absent if the portal does not say."
+        ),
+        lambda key, snapshot: snapshot.owner_active(key),
+    ),
+    KeyGauge(
+        "docspace_api_key_malformed",
+        "Something in the key's record cannot be read, always 1; absent for other keys.",
+        lambda key, _: 1 if key.malformed else None,
+    ),
 )
 """
 docspace_api_key_active{id="0b4b6e0c",name="backup job",portal="acme",postfix="9f3a"} 1.0
@@ -98,6 +111,8 @@ docspace_api_key_last_seen_timestamp_seconds{id="0b4b6e0c",name="backup job",...
 docspace_api_key_created_timestamp_seconds{id="0b4b6e0c",name="backup job",...} 1.7723556e+09
 docspace_api_key_expiry_timestamp_seconds{id="0b4b6e0c",name="backup job",...} 1.7960724e+09
 docspace_api_key_last_used_timestamp_seconds{id="0b4b6e0c",name="backup job",...} 1.79533533e+09
+docspace_api_key_owner_active{id="0b4b6e0c",name="backup job",portal="acme",postfix="9f3a"} 1.0
+docspace_api_key_malformed{id="7d0c9a51",name="CRM sync",portal="acme",postfix="0001"} 1.0
 """
 
 TICKING_KEY_GAUGES = (

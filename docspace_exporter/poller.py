@@ -16,6 +16,12 @@ from docspace_exporter.docspace.model import Snapshot
 
 logger = logging.getLogger(__name__)
 
+FIRST_RETRY = 15.0
+"""Seconds after which a failed first poll is repeated; doubles with each failure, up to the interval."""
+
+LOGGED_KEYS = 10
+"""Keys that one log line names at most."""
+
 LONGEST_SPREAD = 5.0
 """Seconds over which the first polls of many portals are spread."""
 
@@ -43,13 +49,16 @@ class PortalState(msgspec.Struct, frozen=True):
         return self.snapshot.received if self.snapshot else 0.0
 
 
-def poll(state: PortalState) -> PortalState:
-    """Return the state after one more poll. Nothing that a portal sends raises an exception."""
+def poll(state: PortalState, clock: Callable[[], float] = time.time) -> PortalState:
+    """Return the state after one more poll; `clock` returns Unix seconds.
+
+    Nothing that a portal sends raises an exception.
+    """
     start = time.monotonic()
     snapshot, failure = state.snapshot, None
     failures = dict(state.failures)
     try:
-        snapshot = client.poll(state.portal, snapshot.identity if snapshot else None)
+        snapshot = client.poll(state.portal, snapshot.identity if snapshot else None, clock)
     except PollError as error:
         failure = error
     except Exception as error:
@@ -84,6 +93,7 @@ def _log(before: PortalState, failure: PollError | None, snapshot: Snapshot | No
         counts = {"keys": len(snapshot.keys), "malformed": snapshot.malformed}
         logger.log(level, "Poll succeeded", extra={**portal, **counts})
         _log_view(before, snapshot)
+        _log_malformed(before, snapshot)
 
 
 def _log_view(before: PortalState, snapshot: Snapshot) -> None:
@@ -92,6 +102,31 @@ def _log_view(before: PortalState, snapshot: Snapshot) -> None:
     if snapshot.identity.sees_every_key is False and seen_before is not False:
         message = "Only keys of the exporter's own user are visible: configure a key that an admin created"
         logger.warning(message, extra={"portal": before.portal.name})
+
+
+def _log_malformed(before: PortalState, snapshot: Snapshot) -> None:
+    """Log which fields of which keys cannot be read, as a warning if that is new. Values are not logged."""
+    malformed = {key.id: key.malformed for key in snapshot.keys if key.malformed}
+    if not malformed:
+        return
+    known = (
+        {key.id: key.malformed for key in before.snapshot.keys if key.malformed} if before.snapshot else {}
+    )
+    named = [f"{id_} ({' '.join(fields)})" for id_, fields in malformed.items()]
+    more = ["…"] if len(named) > LOGGED_KEYS else []
+    level = logging.DEBUG if malformed == known else logging.WARNING
+    keys = ", ".join([*named[:LOGGED_KEYS], *more])
+    logger.log(level, "Some fields cannot be read", extra={"portal": before.portal.name, "keys": keys})
+
+
+def interval_after(state: PortalState) -> float:
+    """Return the seconds between the newest poll of a portal and the next.
+
+    Until one succeeds, failed polls are repeated sooner: keys of which nothing is known alert nobody.
+    """
+    if state.snapshot or not state.polls:
+        return state.portal.poll_interval
+    return min(state.portal.poll_interval, FIRST_RETRY * 2.0 ** min(state.polls - 1, 20))
 
 
 def next_due(due: float, now: float, interval: float, retry_after: float | None) -> float:
@@ -189,7 +224,7 @@ class _Worker(threading.Thread):
             self.state = state
             self._on_poll(self)
             retry_after = state.failure.retry_after if state.failure else None
-            self._due = next_due(self._due, self._clock(), state.portal.poll_interval, retry_after)
+            self._due = next_due(self._due, self._clock(), interval_after(state), retry_after)
 
 
 def _report(state: PortalState, on_poll: Callable[[PortalState], None]) -> None:

@@ -5,38 +5,26 @@ response.
 """
 
 import html
-import json
 import math
 import re
+import sys
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
+from docspace_exporter.docspace.body import InvalidResponseError, bounded, check_size, read_list
 from docspace_exporter.docspace.model import ApiKey
-
-T = TypeVar("T")
 
 TEXT_LIMIT = 200
 """Characters kept of a name or an owner: both are free text, written by members of the portal."""
 
-RECORD_LIMIT = 200_000
-"""Most records in a response: 64 MiB hold no more real ones."""
-
-_VALUE_LIMIT = 3_000_000
-"""Most commas and opening brackets in a response, likewise. Each can take a hundred bytes of memory."""
-
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _ENCODED = 20
 """More characters than one can become when it is HTML-encoded."""
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-class InvalidResponseError(Exception):
-    """The response as a whole cannot be read; the message says why and quotes nothing of it."""
 
 
 class KeyList(msgspec.Struct, frozen=True):
@@ -83,16 +71,8 @@ class _Unreadable(Enum):
     DATE = "unreadable date"
 
 
-class _Dates(msgspec.Struct, frozen=True, kw_only=True):
-    """The dates of a record as ApiKey has them, and whether any could not be read."""
-
-    created: float | None
-    last_used: float | None
-    expiry: float | None
-    flawed: bool
-
-
 _ReplacementGroup = tuple[str | None, str]
+_NONE: tuple[str, ...] = ()
 
 _KEYS_RESPONSE = msgspec.json.Decoder(_KeysResponse)
 _FIELDS = msgspec.structs.fields(_Record)
@@ -106,53 +86,23 @@ def decode(body: bytes | bytearray) -> KeyList:
     Raises InvalidResponseError if it is not JSON, if its `response` is not a list, or if no record of a list
     that is not empty has an id.
     """
-    _check_size(body)
+    check_size(body)
     try:
-        records = [(record, False) for record in _KEYS_RESPONSE.decode(body).response]
+        records = [(record, _NONE) for record in bounded(_KEYS_RESPONSE.decode(body).response)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        records = [_read_record(value) for value in _bounded(_read_response(body))]
-    _bounded(records)
+        records = [_read_record(value) for value in read_list(body)]
     keys: dict[str, tuple[ApiKey, _ReplacementGroup]] = {}
-    malformed = 0
-    for record, flawed in records:
+    left_out = 0
+    for record, unreadable in records:
         id_ = _clean(record.id or "")
         if not id_ or id_ in keys:
-            malformed += 1
+            left_out += 1
             continue
-        dates = _read_dates(record)
-        malformed += flawed or dates.flawed
-        keys[id_] = _make_key(id_, record, dates), _replacement_group(record)
+        keys[id_] = _make_key(id_, record, unreadable), _replacement_group(record)
     if records and not keys:
         raise InvalidResponseError("none of its records has an id")
-    return KeyList(_mark_replaced(keys.values()), malformed)
-
-
-def decode_object(body: bytes | bytearray) -> dict[str, Any]:
-    """Return the object in `response` of any other endpoint; raises InvalidResponseError if there is none."""
-    _check_size(body)
-    response = _read_document(body)
-    if not isinstance(response, dict):
-        raise InvalidResponseError("its 'response' is not an object")
-    return response
-
-
-def _check_size(body: bytes | bytearray) -> None:
-    """Reject what would take gigabytes to decode, such as 64 MiB of `{},{},{}`, a few kB when compressed."""
-    if _count_values(body) <= _VALUE_LIMIT:
-        return
-    in_strings = sum(_count_values(string[0]) for string in _STRING.finditer(body))
-    if _count_values(body) - in_strings > _VALUE_LIMIT:
-        raise InvalidResponseError(f"it has more than {_VALUE_LIMIT} values")
-
-
-def _count_values(text: bytes | bytearray) -> int:
-    return sum(text.count(separator) for separator in b"{[,")
-
-
-def _bounded(records: list[T]) -> list[T]:
-    if len(records) > RECORD_LIMIT:
-        raise InvalidResponseError(f"it has more than {RECORD_LIMIT} records")
-    return records
+    listed = _mark_replaced(keys.values())
+    return KeyList(listed, left_out + sum(bool(key.malformed) for key in listed))
 
 
 def read_id(record: dict[str, Any]) -> str | None:
@@ -161,69 +111,47 @@ def read_id(record: dict[str, Any]) -> str | None:
     return (_clean(value) if isinstance(value, str) else None) or None
 
 
-def _read_response(body: bytes | bytearray) -> list[Any]:
-    response = _read_document(body)
-    if not isinstance(response, list):
-        raise InvalidResponseError("its 'response' is not a list")
-    return response
-
-
-def _read_document(body: bytes | bytearray) -> Any:
-    """Return what `response` holds, using the most tolerant decoder.
-
-    msgspec rejects a document for one lone surrogate, which JSON allows; json rejects an integer of 5,000
-    digits.
-    """
-    try:
-        document = json.loads(body.decode("utf-8-sig", errors="replace"), parse_int=float)
-    except (ValueError, RecursionError):
-        raise InvalidResponseError("it is not JSON") from None
-    if not isinstance(document, dict):
-        raise InvalidResponseError("it is not a JSON object")
-    return document.get("response")
-
-
-def _read_record(value: Any) -> tuple[_Record, bool]:
-    """Return what is readable of a record, and whether anything was not."""
+def _read_record(value: Any) -> tuple[_Record, tuple[str, ...]]:
+    """Return what is readable of a record, and the fields that are not."""
     if not isinstance(value, dict):
-        return _Record(), True
+        return _Record(), _NONE
     fields: dict[str, Any] = {}
-    flawed = False
+    unreadable: list[str] = []
     for field in _FIELDS:
-        given = value.get(field.encode_name)
         try:
-            fields[field.name] = msgspec.convert(given, field.type)
+            fields[field.name] = msgspec.convert(value.get(field.encode_name), field.type)
         except (msgspec.ValidationError, UnicodeError):  # the latter for lone surrogates in a member's name
-            flawed = True
+            unreadable.append(field.encode_name)
             fields[field.name] = _UNREADABLE.get(field.type)
-    return _Record(**fields), flawed
+    return _Record(**fields), tuple(unreadable)
 
 
-def _read_dates(record: _Record) -> _Dates:
-    created, last_used, expiry = (
-        _timestamp(date) for date in (record.create_on, record.last_used, record.expires_at)
-    )
-    return _Dates(
-        created=None if created is _Unreadable.DATE else created,
-        last_used=None if last_used is _Unreadable.DATE else last_used,
-        expiry=math.inf if expiry is None else None if expiry is _Unreadable.DATE else expiry,
-        flawed=_Unreadable.DATE in (created, last_used, expiry),
-    )
-
-
-def _make_key(id_: str, record: _Record, dates: _Dates) -> ApiKey:
-    owner = record.create_by.display_name if record.create_by else None
+def _make_key(id_: str, record: _Record, unreadable: tuple[str, ...]) -> ApiKey:
+    creator = record.create_by or _Creator()
+    owner_id = creator.id.lower() if isinstance(creator.id, str) else ""
+    dates = {
+        "createOn": _timestamp(record.create_on),
+        "lastUsed": _timestamp(record.last_used),
+        "expiresAt": _timestamp(record.expires_at),
+    }
+    created, last_used, expiry = (None if date is _Unreadable.DATE else date for date in dates.values())
+    never_expires = dates["expiresAt"] is None
+    bad_dates = [
+        field for field, date in dates.items() if date is _Unreadable.DATE and field not in unreadable
+    ]
     return ApiKey(
         id=id_,
         name=_clean(record.name or ""),
         postfix=_clean(record.key_postfix or ""),
         # DocSpace server 3.7: displayName arrives HTML-encoded, name does not.
-        owner=_clean(html.unescape((owner or "")[: _ENCODED * TEXT_LIMIT])),
+        owner=_clean(html.unescape((creator.display_name or "")[: _ENCODED * TEXT_LIMIT])),
+        owner_id=sys.intern(_clean(owner_id[:TEXT_LIMIT])),
         permissions=_read_permissions(record.permissions),
-        created=dates.created,
-        expiry=dates.expiry,
-        last_used=dates.last_used,
+        created=created,
+        expiry=math.inf if never_expires else expiry,
+        last_used=last_used,
         active=record.is_active,
+        malformed=(*unreadable, *bad_dates),
     )
 
 

@@ -20,6 +20,9 @@ LONGEST_RETRY_AFTER = 3600
 _ORIGIN = re.compile(r"[A-Za-z0-9.\-]{1,100}(:\d{1,5})?")
 """A redirect may name any host; only one like this is repeated in a message."""
 
+_TUNNEL_LOGIN = "Tunnel connection failed: 407"
+"""How http.client words a proxy's 407 to CONNECT."""
+
 _KEY_FRAGMENT = 8
 """Consecutive characters of a key that a message must not repeat."""
 
@@ -54,6 +57,7 @@ class PollError(Exception):
         """Seconds to wait before the next poll, as the portal asked."""
 
 
+_PROXY_LOGIN = "the proxy requires a valid user name and password: set them in its URL"
 _STATUSES = {
     401: (
         Reason.UNAUTHORIZED,
@@ -71,7 +75,7 @@ _STATUSES = {
         ),
     ),
     404: (Reason.NOT_FOUND, "there is no such portal, or it is suspended: check url"),
-    407: (Reason.UNEXPECTED_STATUS, "the proxy requires a user name and password: set them in proxy_url"),
+    407: (Reason.UNEXPECTED_STATUS, _PROXY_LOGIN),
     429: (
         Reason.RATE_LIMITED,
         "the portal received too many requests: increase poll_interval if this persists",
@@ -96,9 +100,11 @@ _OTHER_STATUS = (
     "DocSpace does not send this status: check that url is a DocSpace portal",
 )
 _IN_FRONT = {
-    "login": "asks for a user name and password: a server in front of the portal wants them, not the portal; "
-    "let the exporter through there, or set url to the portal itself",
-    "challenge": "comes from Cloudflare in front of the portal, not from the portal: let the exporter through",
+    "login": (
+        "asks for a user name and password: a server in front of the portal requires them, not the portal; "
+        "let the exporter through there, or set url to the portal itself"
+    ),
+    "challenge": "comes from Cloudflare in front of the portal, not from the portal: let the exporter pass",
     "page": "comes from a server in front of the portal, not from the portal: check that server, and url",
 }
 """What is said of a response that the portal did not send; the key is not its cause."""
@@ -191,11 +197,23 @@ def error_from_exception(error: Exception) -> PollError:
 
     Its own text is left out: it can quote a header, or a URL with a password.
     """
+    if is_resolution_failure(error, socket.EAI_AGAIN):
+        return PollError(Reason.CONNECTION, "the name server does not respond: check DNS")
+    if any(_TUNNEL_LOGIN in str(cause) for cause in _causes(error)):
+        return PollError(Reason.CONNECTION, _PROXY_LOGIN)
     for cause in _causes(error):
         for kind, reason, message in _ERRORS:
             if isinstance(cause, kind) and not isinstance(cause, requests.RequestException):
                 return PollError(reason, message.format(cause=cause))
     return PollError(Reason.CONNECTION, "the connection failed: check url and the network")
+
+
+def is_resolution_failure(error: Exception, *numbers: int) -> bool:
+    """Return whether a host name could not be resolved, with one of these EAI_ numbers if any are given."""
+    return any(
+        isinstance(cause, socket.gaierror) and (not numbers or cause.errno in numbers)
+        for cause in _causes(error)
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

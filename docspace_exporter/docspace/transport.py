@@ -20,7 +20,7 @@ from urllib3.util.connection import create_connection
 
 from docspace_exporter import __version__, files
 from docspace_exporter.config.portals import Portal, TlsConfig
-from docspace_exporter.net import is_loopback, split_url
+from docspace_exporter.docspace.proxy import authorization, proxy_url
 
 RESPONSE_LIMIT = 64 * 1024 * 1024
 """Most bytes of a decompressed response."""
@@ -68,7 +68,7 @@ class Session:
     """Requests to one portal with one key, all within one deadline. A context manager."""
 
     def __init__(self, portal: Portal, key: str, deadline: Deadline) -> None:
-        """Raises TlsFilesError."""
+        """Raises TlsFilesError and InvalidProxyError."""
         self._portal = portal
         self._deadline = deadline
         self._session = _Requests()
@@ -82,8 +82,10 @@ class Session:
             }
         )
         self._session.verify = not portal.tls_config.insecure_skip_verify
-        self._session.proxies = _proxies(portal)
-        adapter = _Adapter(tls_context(portal.tls_config), deadline)
+        if proxy := proxy_url(portal):
+            self._session.proxies = {"http": proxy, "https": proxy}
+        uses_tls = portal.url.startswith("https:")
+        adapter = _Adapter(tls_context(portal.tls_config) if uses_tls else None, deadline)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, adapter)
 
@@ -117,7 +119,7 @@ def tls_context(tls: TlsConfig) -> ssl.SSLContext:
 
     Files are read each time, so a renewed one needs no restart; all portals without files share one context.
     """
-    ca_file = str(tls.ca_file) if tls.ca_file else os.environ.get("REQUESTS_CA_BUNDLE")
+    ca_file = str(tls.ca_file) if tls.ca_file else os.environ.get("REQUESTS_CA_BUNDLE", "").strip() or None
     for file in (tls.ca_file, tls.cert_file, tls.key_file):
         try:
             if file:
@@ -156,21 +158,13 @@ def _new_context(ca_file: str | None) -> ssl.SSLContext:
         context.load_verify_locations(cafile=certifi.where())
     else:
         context.load_verify_locations(cafile=ca_file)
+        # It may hold an intermediate or the portal's own certificate, as for curl and Go.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 
 def _reason(error: Exception) -> str:
     return getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
-
-
-def _proxies(portal: Portal) -> dict[str, str]:
-    """Return the configured proxy, or else the environment's; loopback portals use none of the latter."""
-    if portal.proxy_url:
-        return dict.fromkeys(("http", "https"), portal.proxy_url)
-    parts = split_url(portal.url)
-    if parts and is_loopback(parts.hostname or ""):
-        return {}
-    return requests.utils.get_environ_proxies(portal.url, no_proxy=None)
 
 
 class _Requests(requests.Session):
@@ -265,7 +259,7 @@ class _TlsConnection(_Connection, HTTPSConnection):
 class _Adapter(HTTPAdapter):
     """Gives each connection the deadline and the TLS context, which alone decides what is verified."""
 
-    def __init__(self, context: ssl.SSLContext, deadline: Deadline) -> None:
+    def __init__(self, context: ssl.SSLContext | None, deadline: Deadline) -> None:
         self._context = context
         self._deadline = deadline
         super().__init__(pool_connections=1, pool_maxsize=1)
@@ -278,6 +272,10 @@ class _Adapter(HTTPAdapter):
         return super().proxy_manager_for(
             proxy, ssl_context=self._context, proxy_ssl_context=tls_context(TlsConfig()), **kwargs
         )
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """Return the headers that log in to a proxy; requests fails for characters beyond Latin-1."""
+        return authorization(proxy)
 
     def cert_verify(self, *args: Any) -> None:
         """Leave the context as it is: requests would add its own CA file."""

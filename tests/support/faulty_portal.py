@@ -145,11 +145,16 @@ def send_for_ever(whole: bytes, again: bytes) -> Behaviour:
 
 
 def by_path(default: Behaviour, **behaviours: Behaviour) -> Behaviour:
-    """Do for `keys`, `own_key` and `own_user` what is given for each, and the default for the rest."""
-    names = {"/api/2.0/keys": "keys", "/api/2.0/keys/@self": "own_key", "/api/2.0/people/@self": "own_user"}
+    """Do for `keys`, `own_key`, `own_user` and `members` what is given for each, and the default for the rest."""
+    names = {
+        "/api/2.0/keys": "keys",
+        "/api/2.0/keys/@self": "own_key",
+        "/api/2.0/people/@self": "own_user",
+        "/api/2.0/people/filter": "members",
+    }
 
     def behave(connection: socket.socket, head: str) -> None:
-        behaviours.get(names[head.split(" ")[1]], default)(connection, head)
+        behaviours.get(names[head.split(" ")[1].partition("?")[0]], default)(connection, head)
 
     return behave
 

@@ -114,8 +114,8 @@ REFUSALS = {
         407,
         {**HTML, "Proxy_Authenticate": "Basic"},
         Reason.UNEXPECTED_STATUS,
-        "proxy_url",
-        ("the proxy requires a user name and password", "proxy_url"),
+        "the proxy's password",
+        ("the proxy requires a valid user name and password",),
         NEVER_THE_KEY,
     ),
     "too many requests": Refusal(
