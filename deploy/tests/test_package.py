@@ -6,8 +6,11 @@ import tarfile
 import venv
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import documents
 import pytest
+from packaging.metadata import RawMetadata, parse_email
 from packaging.version import Version
 from paths import ROOT, run
 from prometheus_client.parser import text_string_to_metric_families as parse
@@ -23,6 +26,14 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
     (sdist,) = directory.glob("*.tar.gz")
     (wheel,) = directory.glob("*.whl")
     return sdist, wheel
+
+
+@pytest.fixture(scope="module")
+def metadata(distributions: tuple[Path, Path]) -> RawMetadata:
+    """What the package index will know."""
+    with zipfile.ZipFile(distributions[1]) as wheel:
+        (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        return parse_email(wheel.read(name))[0]
 
 
 def source_files() -> set[str]:
@@ -53,6 +64,31 @@ def test_both_are_of_the_version_of_the_program(distributions: tuple[Path, Path]
 def test_twine_has_nothing_to_say(distributions: tuple[Path, Path]) -> None:
     said = run("twine", "--no-color", "check", "--strict", *distributions)
     assert said.count("PASSED") == 2
+
+
+def test_the_index_knows_where_the_project_is(metadata: RawMetadata) -> None:
+    urls = metadata["project_urls"]
+    assert urls.keys() == {"Homepage", "Documentation", "Changelog", "Issues", "Source"}
+    assert {urlsplit(url).scheme for url in urls.values()} == {"https"}
+    assert [url for url in urls.values() if not url.startswith(urls["Homepage"])] == []
+
+
+def test_on_the_index_the_links_and_pictures_of_the_readme_lead_to_the_project(
+    metadata: RawMetadata, tmp_path: Path
+) -> None:
+    home = metadata["project_urls"]["Homepage"]
+    shown = tmp_path / "README.md"
+    shown.write_text(metadata["description"])
+    expected = [
+        link if urlsplit(link).scheme else f"{home}/{'raw' if link.endswith('.png') else 'blob'}/main/{link}"
+        for link in links("README.md")
+    ]
+    assert f"{home}/raw/main/docs/status-page.png" in expected
+    assert links(str(shown)) == expected
+
+
+def links(document: str) -> list[str]:
+    return [link for text in documents.read(document).texts for link in text.links]
 
 
 def test_in_a_clean_environment_it_prints_the_exposition_of_the_demo(
