@@ -1,7 +1,8 @@
-# Both stages stand on one base: an image with Python 3.11 or later and its venv module.
-ARG BASE=python:3.13-slim
+# Both stages stand on one base: an image with Python 3.11 or later and its venv module. To take another:
+# --build-context python:3.13-slim=docker-image://IMAGE
+FROM python:3.13-slim AS base
 
-FROM ${BASE} AS build
+FROM base AS build
 ARG UV_VERSION=0.13.9
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
@@ -9,7 +10,7 @@ RUN python3 -m venv tools && \
     tools/bin/pip install --quiet "uv==${UV_VERSION}" && \
     python3 -m venv --without-pip /opt/docspace-exporter
 
-# The hashes of uv.lock hold for all that is installed, hatchling included, which builds the package.
+# The hashes of uv.lock hold for all that is installed, what builds the package included.
 COPY pyproject.toml uv.lock README.md LICENSE ./
 RUN tools/bin/uv export --quiet --locked --no-dev --no-emit-project --output-file dependencies.txt && \
     tools/bin/uv export --quiet --locked --only-group build --output-file build.txt && \
@@ -21,13 +22,14 @@ COPY docspace_exporter docspace_exporter
 RUN tools/bin/pip wheel --quiet --no-deps --no-build-isolation . && \
     tools/bin/pip --python /opt/docspace-exporter/bin/python3 install --quiet --no-deps docspace_exporter-*.whl
 
-FROM ${BASE}
+FROM base
 # Shown in docspace_exporter_build_info; the version is the package's own where none is given.
 ARG VERSION=
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="docspace-exporter" \
       org.opencontainers.image.description="Prometheus exporter for ONLYOFFICE DocSpace API keys" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://docspace-exporter.example" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 ENV PATH=/opt/docspace-exporter/bin:${PATH} \

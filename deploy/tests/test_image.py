@@ -48,8 +48,9 @@ def base(storage: Storage) -> Image:
 
 @pytest.fixture(scope="module")
 def image(storage: Storage, base: Image) -> Image:
-    arguments = (f"BASE=localhost/{base.tag}", "VERSION=1.2.3", "REVISION=0a1b2c3")
-    return storage.build("exporter", ROOT, *(f"--build-arg={argument}" for argument in arguments))
+    python = f"--build-context=python:3.13-slim=docker-image://localhost/{base.tag}"
+    arguments = (f"--build-arg={argument}" for argument in ("VERSION=1.2.3", "REVISION=0a1b2c3"))
+    return storage.build("exporter", ROOT, python, *arguments)
 
 
 @pytest.fixture(scope="module")
