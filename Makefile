@@ -80,6 +80,9 @@ bench: $(READY) tools  ## measure speed and memory
 
 # Ship
 
+DIST := dist
+# Where the image is that the packaged chart runs.
+IMAGE := docspace-exporter
 CHART := deploy/helm/docspace-exporter
 CHART_FILES := $(CHART)/files/rules.yml $(CHART)/files/docspace-api-keys.json
 HELM := .build/bin/helm
@@ -89,10 +92,20 @@ GO := $(shell go version 2>/dev/null | grep --quiet --extended-regexp 'go1\.(2[4
 SHIP_TEST = PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest --override-ini=pythonpath=.
 
 .DELETE_ON_ERROR:
-.PHONY: chart chart-files chart-golden ship-test package-test chart-test compose-test systemd-test image-test
+.PHONY: package chart chart-files chart-golden home release-check
+.PHONY: ship-test package-test chart-test compose-test systemd-test image-test
+
+# The hashes of uv.lock hold for what builds them.
+package: $(READY)  ## build wheel and sdist
+	@mkdir -p .build
+	$(BIN)/uv export --quiet --locked --only-group build --output-file .build/build.txt
+	$(BIN)/uv build --quiet --build-constraints .build/build.txt --require-hashes --out-dir $(DIST)
 
 chart: chart-files $(HELM)  ## package the Helm chart
-	$(HELM) package $(CHART) --destination dist
+	rm -rf .build/chart
+	cp -R $(CHART) .build/chart
+	sed -i 's|^  repository: docspace-exporter$$|  repository: $(IMAGE)|' .build/chart/values.yaml
+	$(HELM) package .build/chart --destination $(DIST)
 
 chart-files: $(CHART_FILES)
 
@@ -107,10 +120,16 @@ $(CHART)/files/%.json: grafana/dashboards/%.json
 chart-golden: $(READY) chart-files $(HELM)
 	PYTHONPATH=. $(BIN)/python deploy/tests/helm.py
 
-ship-test: package-test chart-test compose-test systemd-test image-test  ## test package, chart, compose files, systemd unit and image
+home: $(READY)  ## set the project's address, once: make home HOME_URL=https://github.com/you/docspace-exporter
+	$(BIN)/python deploy/release.py home "$$HOME_URL"
+
+release-check: $(READY)  ## report what prevents a release: make release-check TAG=v1.2.3
+	$(BIN)/python deploy/release.py check "$$TAG"
+
+ship-test: package-test chart-test compose-test systemd-test image-test  ## test package, chart, compose files, unit and image
 
 package-test: $(READY)
-	$(SHIP_TEST) deploy/tests/test_package.py
+	$(SHIP_TEST) deploy/tests/test_package.py deploy/tests/test_release.py
 
 chart-test: $(READY) tools chart-files $(HELM)
 	$(SHIP_TEST) deploy/tests/test_chart.py deploy/tests/test_chart_alerts.py

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,14 +192,31 @@ def test_the_chart_is_of_the_version_of_the_program() -> None:
     assert chart["appVersion"] == chart["version"] == __version__
 
 
-def test_its_package_holds_the_rules_and_the_dashboard_of_the_repository(tmp_path: Path) -> None:
-    run(helm.HELM, "package", helm.CHART, "--destination", tmp_path)
-    (package,) = tmp_path.glob("*.tgz")
-    with tarfile.open(package) as archive:
-        for name, source in (
-            ("rules.yml", "prometheus/rules.yml"),
-            ("docspace-api-keys.json", "grafana/dashboards/docspace-api-keys.json"),
-        ):
-            member = archive.extractfile(f"docspace-exporter/files/{name}")
-            assert member is not None
-            assert member.read() == (ROOT / source).read_bytes()
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tarfile.TarFile]:
+    directory = tmp_path_factory.mktemp("dist")
+    run("make", "chart", f"DIST={directory}", "IMAGE=registry.example/exporter")
+    with tarfile.open(directory / f"docspace-exporter-{__version__}.tgz") as package:
+        yield package
+
+
+def member(package: tarfile.TarFile, name: str) -> bytes:
+    file = package.extractfile(f"docspace-exporter/{name}")
+    assert file is not None
+    return file.read()
+
+
+def test_its_package_holds_the_rules_and_the_dashboard_of_the_repository(package: tarfile.TarFile) -> None:
+    for name, source in (
+        ("rules.yml", "prometheus/rules.yml"),
+        ("docspace-api-keys.json", "grafana/dashboards/docspace-api-keys.json"),
+    ):
+        assert member(package, f"files/{name}") == (ROOT / source).read_bytes()
+
+
+def test_its_package_runs_the_image_it_is_published_with(package: tarfile.TarFile) -> None:
+    published = yaml.safe_load(member(package, "values.yaml"))
+    own = yaml.safe_load((helm.CHART / "values.yaml").read_text())
+    assert published["image"].pop("repository") == "registry.example/exporter"
+    assert own["image"].pop("repository") == "docspace-exporter"
+    assert published == own

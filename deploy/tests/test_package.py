@@ -22,7 +22,7 @@ from docspace_exporter import __version__
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The sdist, and the wheel built from it."""
     directory = tmp_path_factory.mktemp("dist")
-    run("uv", "build", "--quiet", "--out-dir", directory)
+    run("make", "package", f"DIST={directory}")
     (sdist,) = directory.glob("*.tar.gz")
     (wheel,) = directory.glob("*.whl")
     return sdist, wheel
