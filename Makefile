@@ -38,6 +38,7 @@ lint: $(READY)  ## check the code with ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/codespell
 
 format: $(READY)  ## format the code
 	$(BIN)/ruff check --fix
