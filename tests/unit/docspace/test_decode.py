@@ -261,7 +261,7 @@ def test_a_negative_count_says_nothing() -> None:
         envelope([{}]),
         envelope([None, 5, {"id": ""}]),
         b'{"response":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-        b'{"response":[{"id":"1","extra":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b"}]}",
+        b'{"response":[{"id":"1","extra":' + b'{"a":' * 1_000_000 + b"1" + b"}" * 1_000_000 + b"}]}",
         "{}".encode("utf-16"),
         b"\xff\xfe\x00",
     ],
