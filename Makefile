@@ -17,7 +17,7 @@ install = { { $(SUDO) apt-get update --quiet --quiet && \
 # need PROGRAM,PACKAGE: has Debian's package installed where the program is missing.
 need = $(call find,$(1)) || $(call install,$(2))
 
-.PHONY: help demo test unit lint format module-table tools lock clean
+.PHONY: help demo test unit test-pythons lint format module-table tools lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,8 +31,19 @@ test: $(READY) tools  ## run all tests but the slow ones, with coverage
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+UNIT := tests/unit tests/program
+
 unit: $(READY)  ## run the tests that need only Python
-	$(BIN)/python -m pytest tests/unit tests/program
+	$(BIN)/python -m pytest $(UNIT)
+
+# PYTHONS="3.13 oldest" runs these only; tests/pythons.py explains the names.
+test-pythons: $(READY)  ## run the same on each Python there is, and with the oldest dependencies
+	$(BIN)/python tests/pythons.py $(PYTHONS) -- $(UNIT)
+
+.build/bookworm.tar .build/trixie.tar .build/sid.tar: .build/%.tar: deploy/tests/debian-base.sh
+	@$(call need,debootstrap,debootstrap)
+	@mkdir -p $(@D)
+	$(SUDO) $< $@ $* python3
 
 lint: $(READY)  ## check the code with ruff and mypy
 	$(BIN)/ruff check
@@ -155,10 +166,11 @@ image-test: $(READY) tools .build/base.tar
 	@$(call need,runc,runc)
 	$(SUDO) env $(SHIP_TEST) -p no:cacheprovider deploy/tests/test_healthcheck.py deploy/tests/test_image.py
 
+# A Debian for the image to stand on, and for systemd to boot with the unit.
 .build/base.tar: deploy/tests/debian-base.sh
 	@$(call need,debootstrap,debootstrap)
 	@mkdir -p $(@D)
-	$(SUDO) $< $@
+	$(SUDO) $< $@ bookworm procps,python3,python3-venv,systemd-sysv
 
 $(HELM): | $(GO)
 	CGO_ENABLED=0 GOBIN=$(CURDIR)/$(@D) $(GO) install helm.sh/helm/v3/cmd/helm@v3.19.5

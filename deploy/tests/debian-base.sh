@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes a Debian for the image to stand on, and for systemd to boot with the unit: debian-base.sh TARBALL
+# Makes a Debian to run things in: debian-base.sh TARBALL SUITE PACKAGES
 set -eu
 root=$(mktemp --directory)
 trap 'rm -rf "$root"' EXIT
 chmod 0755 "$root"
-debootstrap --variant=minbase --include=ca-certificates,procps,python3,python3-venv,systemd-sysv bookworm "$root" >&2
+debootstrap --variant=minbase --include="ca-certificates,$3" "$2" "$root" >&2
 # How this machine reaches its package registries.
 cp --dereference /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 test ! -e /etc/pip.conf || cp /etc/pip.conf "$root/etc/"
