@@ -6,6 +6,7 @@ curves as Go does. What Python's ssl cannot do is an error, never ignored.
 
 import ipaddress
 import logging
+import platform
 import ssl
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -168,7 +169,14 @@ def _set_curve(section: Section, context: ssl.SSLContext) -> None:
             "curve_preferences", "lists several: Python offers one, or with none listed its own choice"
         )
     elif names:
-        context.set_ecdh_curve(_CURVES[names[0]])
+        try:
+            context.set_ecdh_curve(_CURVES[names[0]])
+        except ssl.SSLError:  # Python 3.11.2 cannot select X25519
+            python = platform.python_version()
+            section.add_error(
+                "curve_preferences",
+                f"Python {python} cannot select {names[0]}: use CurveP256, or a newer Python",
+            )
 
 
 def _set_client_auth(section: Section, folder: Path, context: _ServerContext) -> None:

@@ -13,6 +13,7 @@ import requests
 import trustme
 from cryptography import x509
 
+from docspace_exporter.config.section import ConfigError
 from docspace_exporter.web import config as web_config
 from tests.support.tls_server import serving, write_certificates, write_pair, write_pair_of_name
 
@@ -171,10 +172,9 @@ def test_the_order_of_suites_is_the_servers_unless_it_prefers_not(
 @pytest.mark.parametrize(
     ("curve", "taken", "refused"),
     [
-        ("X25519", "X25519", "prime256v1"),
-        ("CurveP256", "prime256v1", "X25519"),
-        ("CurveP384", "secp384r1", "X25519"),
-        ("CurveP521", "secp521r1", "X25519"),
+        ("CurveP256", "prime256v1", "secp384r1"),
+        ("CurveP384", "secp384r1", "prime256v1"),
+        ("CurveP521", "secp521r1", "prime256v1"),
     ],
 )
 def test_only_the_configured_curve_is_used(path: Path, curve: str, taken: str, refused: str) -> None:
@@ -183,6 +183,20 @@ def test_only_the_configured_curve_is_used(path: Path, curve: str, taken: str, r
         shake_hands(path, port, lambda context: context.set_ecdh_curve(taken)).close()
         with pytest.raises(ssl.SSLError):
             shake_hands(path, port, lambda context: context.set_ecdh_curve(refused))
+
+
+def test_x25519_is_used_where_python_can_select_it_and_an_error_elsewhere(path: Path) -> None:
+    write(path, f"{TLS}, curve_preferences: [X25519]")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ecdh_curve("X25519")
+    except ssl.SSLError:
+        with pytest.raises(ConfigError, match=r"curve_preferences: Python 3.11.\d cannot select X25519: use"):
+            web_config.load(path)
+        return
+    with serving(path) as port:
+        shake_hands(path, port, lambda context: context.set_ecdh_curve("X25519")).close()
+        with pytest.raises(ssl.SSLError):
+            shake_hands(path, port, lambda context: context.set_ecdh_curve("prime256v1"))
 
 
 def test_mutual_tls_refuses_who_has_no_certificate_or_a_strangers(path: Path) -> None:
