@@ -109,9 +109,13 @@ _IN_FRONT = {
 }
 """What is said of a response that the portal did not send; the key is not its cause."""
 
-_ERRORS: tuple[tuple[type[BaseException], Reason, str], ...] = (
+_ERRORS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Reason, str], ...] = (
     (TimeoutError, Reason.TIMEOUT, "the portal did not respond in time: check the portal and the network"),
-    (ssl.SSLEOFError, Reason.CONNECTION, "the portal closed the connection: check url and the network"),
+    (
+        (ssl.SSLEOFError, ssl.SSLZeroReturnError),  # the latter from Python 3.11.2
+        Reason.CONNECTION,
+        "the portal closed the connection: check url and the network",
+    ),
     (
         ssl.SSLCertVerificationError,
         Reason.TLS,
