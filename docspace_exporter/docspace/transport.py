@@ -5,6 +5,7 @@ The sockets here use the time left until the deadline as the timeout of each rea
 """
 
 import functools
+import http.client
 import os
 import socket
 import ssl
@@ -227,7 +228,20 @@ class _BoundedContext(ssl.SSLContext):
         return wrapped
 
 
+class _Response(http.client.HTTPResponse):
+    def _read_status(self) -> tuple[str, int, str]:
+        """Return the final status: http.client skips 100 only, in some Pythons a hundred times at most."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status // 100 != 1 or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                return version, status, reason
+            while self.fp.readline(_CHUNK) not in {b"\r\n", b"\n", b""}:
+                pass
+
+
 class _Connection(HTTPConnection):
+    response_class = _Response
+
     def __init__(self, *args: Any, deadline: Deadline, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._deadline = deadline

@@ -69,6 +69,7 @@ FAULTS = {
     "redirect to nowhere": Fault(answer(302, Location="http://["), Reason.REDIRECT),
     "redirect with a bomb": Fault(answer(302, bomb(80), Location="/", **GZIP), Reason.REDIRECT),
     "status 204": Fault(answer(204, b""), Reason.UNEXPECTED_STATUS),
+    "status 101": Fault(send(b"HTTP/1.1 101 Upgrade\r\n\r\n"), Reason.UNEXPECTED_STATUS),
     "status 206": Fault(answer(206), Reason.UNEXPECTED_STATUS),
     "status 418": Fault(answer(418), Reason.UNEXPECTED_STATUS),
     "status 999": Fault(answer(999), Reason.UNEXPECTED_STATUS),
@@ -81,10 +82,17 @@ FAULTS = {
     "drips its body": Fault(drip(b" " * 100, HEAD_OF_MANY), Reason.TIMEOUT, 0.5),
     "drips its handshake": Fault(drip(b" " * 100, BEGUN_HANDSHAKE), Reason.TIMEOUT, 0.5, "https"),
     "drips chunks": Fault(drip(b"1\r\n \r\n" * 100, CHUNKED), Reason.TIMEOUT, 0.5),
-    "continues for ever": Fault(send_for_ever(b"", b"HTTP/1.1 100 Go on\r\n\r\n"), CONTINUES, 0.5),
+    "continues for ever": Fault(send_for_ever(b"", b"HTTP/1.1 100 Go on\r\n\r\n"), Reason.TIMEOUT, 0.5),
+    "hints for ever": Fault(send_for_ever(b"", b"HTTP/1.1 103 Hint\r\nA: b\r\n\r\n"), Reason.TIMEOUT, 0.5),
+    "hint without an end": Fault(
+        send_for_ever(b"HTTP/1.1 103 Hint\r\n", b"A: %b\r\n" % (b"a" * 2**16)), Reason.TOO_LARGE
+    ),
+    "drips 100s": Fault(drip(b"HTTP/1.1 100 Go on\r\n\r\n" * 9), Reason.TIMEOUT, 0.5),
     "trailers for ever": Fault(send_for_ever(CHUNKED + b"0\r\n", b"a: b\r\n"), Reason.TIMEOUT, 0.5),
     "closed port": Fault(hang, Reason.CONNECTION, scheme="closed"),
     "resets": Fault(reset, Reason.CONNECTION),
+    "resets the handshake": Fault(reset, Reason.CONNECTION, scheme="https"),
+    "ends after a 100": Fault(send_and_end(b"HTTP/1.1 100 Go on\r\n\r\n"), Reason.CONNECTION),
     "ends without an answer": Fault(send_and_end(b""), Reason.CONNECTION),
     "ends in its head": Fault(send_and_end(b"HTTP/1.1 200 OK\r\nContent-"), Reason.INVALID_RESPONSE),
     "ends in its body": Fault(send_and_end(http()[:-9]), Reason.CONNECTION),
@@ -183,9 +191,10 @@ def at(state: PortalState, portal: object) -> PortalState:
         answer(body=gzip.compress(GOOD_BODY), **GZIP),
         send_and_end(b"HTTP/1.0 200 OK\r\n\r\n" + GOOD_BODY),
         send(CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(GOOD_BODY), GOOD_BODY)),
-        send(b"HTTP/1.1 100 Go on\r\n\r\n" + http()),
+        send(b"HTTP/1.1 100 Go on\r\n\r\n" * 200 + http()),
+        send(b"HTTP/1.1 102 Wait\r\n\r\nHTTP/1.1 103 Hint\r\nLink: </a>\r\n\r\n" + http()),
     ],
-    ids=["HTML type", "no type", "gzip", "no length", "chunked", "continued"],
+    ids=["HTML type", "no type", "gzip", "no length", "chunked", "continued often", "hinted"],
 )
 def test_what_is_unusual_but_whole_is_taken(behave: Behaviour) -> None:
     with FaultyPortal(behave) as portal:
