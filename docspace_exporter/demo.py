@@ -17,7 +17,7 @@ import msgspec
 from docspace_exporter.demo_keys import ACTIVE, DISABLED, DemoKey, User, sample_keys
 from docspace_exporter.docspace.model import KEYS_PAGE
 
-__all__ = ["DemoKey", "DemoPortal", "User", "sample_keys"]
+__all__ = ["DemoKey", "DemoPortal", "Response", "User", "sample_keys"]
 
 REQUESTS_PER_MINUTE = 1500
 PAGE_SIZE = 100

@@ -8,7 +8,6 @@ import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import documents
 import pytest
 from packaging.metadata import RawMetadata, parse_email
 from packaging.version import Version
@@ -16,6 +15,7 @@ from paths import ROOT, run
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from docspace_exporter import __version__
+from tests.support import documents
 
 
 @pytest.fixture(scope="module")

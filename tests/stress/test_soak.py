@@ -6,18 +6,17 @@ import itertools
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 import yaml
 
-from docspace_exporter.demo import DemoKey, DemoPortal, sample_keys
+from docspace_exporter.demo import DemoKey, DemoPortal, Response, sample_keys
 from docspace_exporter.docspace.client import KEYS_PATH
 from docspace_exporter.exposition import Format
 from tests.stress import proc
@@ -43,12 +42,13 @@ class ChangingPortal(DemoPortal):
         self.secret = self.keys[-1].secret
         self.polls = 0
 
-    def answer(self, path: str, key: DemoKey) -> tuple[int, Any]:
+    def respond(self, path: str, query: Mapping[str, str], authorization: str) -> Response:
         if path == KEYS_PATH:
             self.polls += 1
-            made = DemoKey(name=f"made for poll {self.polls}", owner=key.owner, created=datetime.now(UTC))
-            self.keys = [made, *self.keys[:12], self.keys[-1]]
-        return super().answer(path, key)
+            own = self.keys[-1]
+            created = DemoKey(name=f"key of poll {self.polls}", owner=own.owner, created=datetime.now(UTC))
+            self.keys = [created, *self.keys[:12], own]
+        return super().respond(path, query, authorization)
 
 
 class FailingPortal(FaultyPortal):

@@ -145,7 +145,7 @@ def send_for_ever(whole: bytes, again: bytes) -> Behaviour:
 
 
 def by_path(default: Behaviour, **behaviours: Behaviour) -> Behaviour:
-    """Do for `keys`, `own_key`, `own_user` and `members` what is given for each, and the default for the rest."""
+    """Do what is given for `keys`, `own_key`, `own_user` and `members`, and the default for the rest."""
     names = {
         "/api/2.0/keys": "keys",
         "/api/2.0/keys/@self": "own_key",

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from processes import ROOT
+
+from tests.support.processes import ROOT
 
 WORKFLOWS = {path.name: yaml.safe_load(path.read_text()) for path in ROOT.glob(".github/workflows/*.yml")}
 JOBS = {

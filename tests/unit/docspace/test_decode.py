@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from docspace_exporter.docspace.decode import InvalidResponseError, KeyList, decode_object, read_id
+from docspace_exporter.docspace.body import InvalidResponseError, read_object
+from docspace_exporter.docspace.decode import KeyList, read_id
 from docspace_exporter.docspace.decode import decode as decode_body
 from docspace_exporter.docspace.model import ApiKey
 from tests.support.portals import ABSENT, RECORD, envelope, record
@@ -36,6 +37,7 @@ def test_a_record_becomes_a_key() -> None:
         name="backup job",
         postfix="9f3a",
         owner="Ann O'Neil",
+        owner_id="5a1f7f0e-0000-4000-8000-000000000001",
         permissions=("files:read", "rooms:write"),
         created=unix(2026, 3, 1, 9),
         expiry=unix(2026, 11, 30, 21),
@@ -280,7 +282,7 @@ def test_an_answer_that_would_take_gigabytes_to_decode_is_refused() -> None:
         with pytest.raises(InvalidResponseError, match="more than 3000000 values"):
             decode_body(body)
         with pytest.raises(InvalidResponseError, match="more than 3000000 values"):
-            decode_object(body)
+            read_object(body)
 
 
 def test_an_owner_of_any_length_costs_no_more_than_its_name() -> None:
@@ -324,7 +326,7 @@ def test_access_is_full_without_permissions(permissions: Any, access: str) -> No
 
 
 def test_the_object_of_another_answer_is_returned() -> None:
-    assert decode_object(envelope({"isAdmin": True, "id": "\ud800"})) == {
+    assert read_object(envelope({"isAdmin": True, "id": "\ud800"})) == {
         "isAdmin": True,
         "id": "\ud800",
     }
@@ -333,7 +335,7 @@ def test_the_object_of_another_answer_is_returned() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", envelope(None), envelope([]), b"<html>"])
 def test_another_answer_without_an_object_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidResponseError):
-        decode_object(body)
+        read_object(body)
 
 
 @pytest.mark.parametrize(
@@ -348,3 +350,35 @@ def test_both_decoders_agree() -> None:
     fast = decode_body(envelope(records))
     assert fast.keys[-1].expiry == unix(2026, 12, 28)
     assert fast == decode_body(envelope(records, surrogate="\ud800"))
+
+
+def test_a_key_with_the_scope_to_write_everything_has_full_access() -> None:
+    assert only_key(permissions=["*:write"]).access == "full"
+    assert only_key(permissions=["files:read", "*:write"]).access == "full"
+    assert only_key(permissions=["*:read"]).access == "scoped"
+    assert only_key(permissions=["*:write"]).permissions == ("*:write",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ()),
+        ({"expiresAt": "soon"}, ("expiresAt",)),
+        ({"expiresAt": 5}, ("expiresAt",)),
+        ({"createOn": "x", "lastUsed": "y"}, ("createOn", "lastUsed")),
+        ({"permissions": {}, "name": 5}, ("name", "permissions")),
+        ({"name": "\ud800"}, ()),
+        ({"createBy": "Ann"}, ("createBy",)),
+    ],
+)
+def test_a_key_knows_which_of_its_fields_are_unreadable(
+    changes: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    (key,) = decode(record(**changes)).keys
+    assert key.malformed == expected
+
+
+def test_the_id_of_an_owner_is_in_small_letters() -> None:
+    assert only_key(createBy={"id": "5A1F"}).owner_id == "5a1f"
+    assert only_key(createBy={"id": 5}).owner_id == ""
+    assert only_key(createBy=ABSENT).owner_id == ""

@@ -1,34 +1,36 @@
 """Who the exporter is at a portal: which key is its own, and whether it sees every key."""
 
-import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from docspace_exporter.demo import DemoKey, DemoPortal, User
 from docspace_exporter.docspace import client
 from docspace_exporter.docspace.failures import PollError
+from docspace_exporter.docspace.identity import FIRST_RETRY, LIFETIME
 from docspace_exporter.docspace.model import Identity
 from tests.support.faulty_portal import Behaviour, FaultyPortal, answer, by_path, hang, reset, send
 from tests.support.portals import envelope, portal_at
 
 KEYS, OWN_KEY, OWN_USER = "GET /api/2.0/keys", "GET /api/2.0/keys/@self", "GET /api/2.0/people/@self"
+MEMBERS = "GET /api/2.0/people/filter"
+NOW = 1_790_000_000.0
+AN_HOUR_LATER = NOW + LIFETIME
 TELLS = {
     "own_key": answer(body=envelope({"id": "own"})),
     "own_user": answer(body=envelope({"isAdmin": True, "isOwner": False})),
+    "members": answer(body=envelope([])),
 }
 
 
-def identify(portal: FaultyPortal, known: Identity | None = None, poll_timeout: float = 10.0) -> Identity:
-    answer = client.poll(portal_at(portal.url, poll_timeout=poll_timeout), known)
-    assert len(answer.keys) == 1
-    return answer.identity
-
-
-def an_hour_later(identity: Identity) -> Identity:
-    return msgspec.structs.replace(identity, asked=identity.asked - client.IDENTITY_LIFETIME - 1)
+def identify(
+    portal: FaultyPortal, known: Identity | None = None, poll_timeout: float = 10.0, now: float = NOW
+) -> Identity:
+    snapshot = client.poll(portal_at(portal.url, poll_timeout=poll_timeout), known, lambda: now)
+    assert len(snapshot.keys) == 1
+    return snapshot.identity
 
 
 def test_the_own_key_is_found_though_another_ends_alike(demo_portal: DemoPortal) -> None:
@@ -73,25 +75,27 @@ def test_what_the_portal_does_not_tell_of_its_key_is_not_known(own_key: object) 
         assert identify(portal).own_key_id is None
 
 
-def test_who_the_exporter_is_is_asked_once_an_hour(demo_portal: DemoPortal) -> None:
+def test_the_portal_is_asked_for_the_identity_once_an_hour(demo_portal: DemoPortal) -> None:
     portal = portal_at(demo_portal.url, api_key=demo_portal.keys[-1].secret)
-    first = client.poll(portal, None).identity
-    again = client.poll(portal, first).identity
-    assert list(demo_portal.requests) == [KEYS, OWN_KEY, OWN_USER, KEYS]
-    assert again is first
-    assert first.asked == pytest.approx(time.time(), abs=5)
-    demo_portal.requests.clear()
-    later = client.poll(portal, an_hour_later(first)).identity
-    assert list(demo_portal.requests) == [KEYS, OWN_KEY, OWN_USER]
-    assert later.asked >= first.asked
+    identity, requests = None, list[list[str]]()
+    for now in (NOW, NOW + 1, AN_HOUR_LATER - 1, AN_HOUR_LATER):
+        demo_portal.requests.clear()
+        identity = client.poll(portal, identity, partial(float, now)).identity
+        requests.append(list(demo_portal.requests))
+    assert requests == [
+        [KEYS, OWN_KEY, OWN_USER, MEMBERS],
+        [KEYS],
+        [KEYS],
+        [KEYS, OWN_KEY, OWN_USER, MEMBERS],
+    ]
 
 
-def test_who_the_exporter_is_is_asked_again_when_the_clock_was_ahead(demo_portal: DemoPortal) -> None:
+def test_the_portal_is_asked_again_after_the_clock_was_ahead(demo_portal: DemoPortal) -> None:
     portal = portal_at(demo_portal.url, api_key=demo_portal.keys[-1].secret)
-    identity = client.poll(portal, None).identity
+    identity = client.poll(portal, None, lambda: NOW + 86_400).identity
     demo_portal.requests.clear()
-    client.poll(portal, msgspec.structs.replace(identity, asked=identity.asked + 86_400))
-    assert list(demo_portal.requests) == [KEYS, OWN_KEY, OWN_USER]
+    client.poll(portal, identity, lambda: NOW)
+    assert list(demo_portal.requests) == [KEYS, OWN_KEY, OWN_USER, MEMBERS]
 
 
 def test_who_the_exporter_is_is_asked_again_when_its_key_is_replaced(
@@ -141,17 +145,26 @@ def test_what_was_known_stays_when_the_portal_does_not_tell_again(fault: str) ->
     with FaultyPortal(by_path(answer(), **TELLS)) as portal:
         first = identify(portal)
         portal.behave = by_path((FAILURES | REFUSALS)[fault], keys=answer())
-        later = identify(portal, an_hour_later(first), poll_timeout=0.5)
+        later = identify(portal, first, poll_timeout=0.5, now=AN_HOUR_LATER)
     assert (later.own_key_id, later.sees_every_key) == ("own", True)
 
 
 @pytest.mark.parametrize("fault", FAILURES)
-def test_a_failure_to_tell_is_asked_again_at_the_next_poll(fault: str) -> None:
+def test_a_failed_request_is_repeated_after_a_while(fault: str) -> None:
     with FaultyPortal(by_path(FAILURES[fault], keys=answer())) as portal:
         first = identify(portal, poll_timeout=0.5)
         portal.behave = by_path(answer(), **TELLS)
-        second = identify(portal, first)
-    assert (second.own_key_id, second.sees_every_key) == ("own", True)
+        sooner = identify(portal, first, now=NOW + FIRST_RETRY - 1)
+        later = identify(portal, first, now=NOW + FIRST_RETRY)
+    assert sooner is not later
+    assert (sooner.own_key_id, sooner.sees_every_key) == (None, None)
+    assert (later.own_key_id, later.sees_every_key) == ("own", True)
+
+
+def test_a_failed_request_is_not_repeated_sooner_than_the_portal_allows() -> None:
+    with FaultyPortal(by_path(answer(429, Retry_After="600"), keys=answer())) as portal:
+        first = identify(portal)
+    assert first.own_key_schedule.due == NOW + 600
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
@@ -159,7 +172,7 @@ def test_a_refusal_to_tell_is_not_asked_again_within_the_hour(refusal: str) -> N
     with FaultyPortal(by_path(REFUSALS[refusal], keys=answer())) as portal:
         first = identify(portal)
         asked = len(portal.heads)
-        assert identify(portal, first) is first
+        assert identify(portal, first, now=AN_HOUR_LATER - 1) == first
     assert len(portal.heads) == asked + 1
 
 

@@ -1,5 +1,6 @@
 """Whether a key's owner may still use the portal: removed, disabled and active members."""
 
+import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -74,7 +75,11 @@ def page_of(count: int, start: int = 0, **fields: Any) -> Behaviour:
 def in_turn(*behaviours: Behaviour) -> Behaviour:
     """Do the next of these at each request."""
     turns: Iterator[Behaviour] = iter(behaviours)
-    return lambda connection, head: next(turns)(connection, head)
+
+    def behave(connection: socket.socket, head: str) -> None:
+        next(turns)(connection, head)
+
+    return behave
 
 
 INCOMPLETE: dict[str, Callable[[], Behaviour]] = {
@@ -83,7 +88,7 @@ INCOMPLETE: dict[str, Callable[[], Behaviour]] = {
     "failing half-way": lambda: in_turn(page_of(100), answer(500)),
     "closed half-way": lambda: in_turn(page_of(100), send_and_end(b"")),
     "shorter than its total": lambda: in_turn(page_of(100, total=300), page_of(50, 100, total=300)),
-    "the same page again and again": lambda: page_of(100),
+    "the same page again and again": lambda: in_turn(*[page_of(100)] * 5),
     "of other members": lambda: answer(body=envelope([{"id": "a", "status": 1}])),
     "without ids": lambda: answer(body=envelope([{"status": 2}])),
     "of numbers": lambda: answer(body=envelope([1, 2])),
@@ -120,7 +125,7 @@ def test_a_list_that_fails_later_makes_owners_unknown_again() -> None:
         first = client.poll(portal_at(portal.url), None).identity
         portal.behave = by_path(answer(), own_user=admin, members=answer(500))
         later = client.poll(portal_at(portal.url), first, lambda: first.members_schedule.due + 1).identity
-    assert first.disabled_members == {"member 0"}
+    assert first.disabled_members == frozenset({"member 0"})
     assert later.disabled_members is None
     assert later.members_schedule.failures == 1
 

@@ -6,7 +6,6 @@ The table of it all is printed at the end.
 import gzip
 import ssl
 from collections.abc import Iterator
-from http import client
 from typing import NamedTuple
 
 import msgspec
@@ -40,8 +39,6 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 HEAD_OF_MANY = http(body=b"", Content_Length="100000")
 OVER_LIMIT = http(body=b"", Content_Length=str(LIMIT + 1))
 HTML = b"<html><head><title>502 Bad Gateway</title></head></html>"
-# Newer Pythons count these themselves.
-CONTINUES = Reason.INVALID_RESPONSE if hasattr(client, "_MAXINTERIMRESPONSES") else Reason.TIMEOUT
 BEGUN_HANDSHAKE = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03"
 
 

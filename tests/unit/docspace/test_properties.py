@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from docspace_exporter import poller
 from docspace_exporter.docspace import decode
-from docspace_exporter.docspace.decode import TEXT_LIMIT, InvalidResponseError
+from docspace_exporter.docspace.body import InvalidResponseError, read_object
+from docspace_exporter.docspace.decode import TEXT_LIMIT
 from docspace_exporter.exposition import Format
 from docspace_exporter.poller import PortalState
 from tests.support.faulty_portal import FaultyPortal, answer
@@ -81,13 +82,13 @@ def refusal(read: Callable[[bytes], object], body: bytes) -> str:
 def test_any_json_is_an_answer_or_refused(value: Any, escaped: bool) -> None:
     for body in (encode(value, escaped=escaped), encode({"response": value}, escaped=escaped)):
         assert refusal(decode.decode, body).isprintable()
-        assert refusal(decode.decode_object, body).isprintable()
+        assert refusal(read_object, body).isprintable()
 
 
 @given(body=st.binary(max_size=200) | st.integers(1, 3000).map(lambda depth: b'{"response":' + b"[" * depth))
 def test_any_bytes_are_refused(body: bytes) -> None:
     assert refusal(decode.decode, body)
-    assert refusal(decode.decode_object, body)
+    assert refusal(read_object, body)
 
 
 @settings(max_examples=max(20, settings().max_examples // 20))

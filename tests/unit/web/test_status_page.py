@@ -29,7 +29,7 @@ def key(name: str, days: float | None = None, **fields: object) -> ApiKey:
 
 
 def state(*keys: ApiKey, own: str | None = None, portal: Portal = PORTAL, malformed: int = 0) -> PortalState:
-    identity = Identity(b"digest", NOW, own, sees_every_key=True)
+    identity = Identity(b"digest", own, sees_every_key=True)
     return PortalState(portal, Snapshot(keys, malformed, NOW - 60, identity), polls=1)
 
 
@@ -152,7 +152,7 @@ def test_a_portal_that_was_not_polled_yet_is_told_apart_from_one_that_is_down() 
 def test_what_cannot_be_trusted_is_said() -> None:
     told = state(key("a"), malformed=3)
     assert told.snapshot is not None
-    alone = PortalState(PORTAL, Snapshot((), 3, NOW, Identity(b"", NOW, None, sees_every_key=False)), polls=1)
+    alone = PortalState(PORTAL, Snapshot((), 3, NOW, Identity(b"", None, sees_every_key=False)), polls=1)
     html = status_page.render([alone], "", "/metrics")
     assert "3 malformed records" in html
     assert "sees only its own user" in html
