@@ -283,8 +283,9 @@ class _Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Return what connects through a proxy; a proxy reached over TLS is verified by default."""
+        own_context = tls_context(TlsConfig()) if proxy.startswith("https:") else None
         return super().proxy_manager_for(
-            proxy, ssl_context=self._context, proxy_ssl_context=tls_context(TlsConfig()), **kwargs
+            proxy, ssl_context=self._context, proxy_ssl_context=own_context, **kwargs
         )
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
