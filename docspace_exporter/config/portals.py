@@ -1,5 +1,6 @@
 """The configuration: a YAML file or the environment becomes one frozen Config, or all its errors."""
 
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ TAKEN_LABELS = frozenset(
 _API_KEY = re.compile(r"[\x21-\x7e]+")
 _MASKED_KEY = re.compile(r"sk-\*+.*")
 _API_KEY_FILE_SIZE = 8192
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -121,11 +123,10 @@ def load_file(path: Path) -> Config:
 
 def load_environment(environment: Mapping[str, str]) -> Config:
     """Return the one portal that DOCSPACE_URL and its companions describe; raises ConfigError."""
-    given: dict[str, Any] = {
-        field: environment[field_path(ENVIRONMENT, field)]
-        for field in _ENVIRONMENT_FIELDS
-        if environment.get(field_path(ENVIRONMENT, field))
+    values = {
+        field: environment.get(field_path(ENVIRONMENT, field), "").strip() for field in _ENVIRONMENT_FIELDS
     }
+    given: dict[str, Any] = {field: value for field, value in values.items() if value}
     switch = {"true": True, "1": True, "false": False, "0": False}
     if "allow_http" in given:
         given["allow_http"] = switch.get(given["allow_http"].lower(), given["allow_http"])
@@ -241,7 +242,9 @@ def _read_key_file(path: Path) -> str:
         raise KeyUnreadableError(f"cannot read {path}: {error.strerror}") from None
     if len(content) > _API_KEY_FILE_SIZE:
         raise KeyUnreadableError(f"{path} has over {_API_KEY_FILE_SIZE} bytes: put the API key alone into it")
-    key = content.decode("latin-1").strip()
+    if content.startswith(_UTF16):
+        raise KeyUnreadableError(f"{path} is UTF-16: save it as plain text")
+    key = content.removeprefix(codecs.BOM_UTF8).decode("latin-1").strip()
     if flaw := _flaw(key):
         raise KeyUnreadableError(f"{path} {flaw}")
     return key

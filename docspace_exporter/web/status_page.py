@@ -55,6 +55,7 @@ class KeyRow(msgspec.Struct, frozen=True):
     key: ApiKey
     owner: str
     own: bool
+    owner_active: bool | None
     state: str
     """`expired`, `critical`, `warning`, `off` or `good`: how urgent it is."""
     created: str
@@ -123,6 +124,7 @@ def _rows(state: PortalState, wanted: str, now: float) -> Iterator[KeyRow]:
             key=key,
             owner=owner,
             own=key.id == state.snapshot.identity.own_key_id,
+            owner_active=state.snapshot.owner_active(key),
             state=_urgency(key, now),
             created="" if key.created is None else in_words(key.created, now),
             last_used="never used" if key.last_used is None else in_words(key.last_used, now),

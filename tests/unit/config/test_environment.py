@@ -84,10 +84,17 @@ def test_a_missing_key_names_the_variable_to_set() -> None:
 @pytest.mark.parametrize(
     ("key", "error"),
     [
-        ("sk-hunter2\n", "has white space in it: give the key alone, in one line, without Bearer"),
+        ("sk-hunter2\nsk-1", "has white space in it: give the key alone, in one line, without Bearer"),
         ("Bearer sk-hunter2", "has white space in it: give the key alone, in one line, without Bearer"),
         ("sk-hunter2\udcff", "has characters other than printable ASCII: copy the key anew"),
     ],
 )
 def test_a_key_that_is_not_printable_ascii_is_refused_and_not_quoted(key: str, error: str) -> None:
     assert errors(DOCSPACE_API_KEY=key) == (f"DOCSPACE_API_KEY: {error}",)
+
+
+def test_white_space_around_values_is_dropped() -> None:
+    assert (
+        load(DOCSPACE_URL=" https://acme.example\n", DOCSPACE_API_KEY="\tsk-1 \r\n", DOCSPACE_NAME="  ")
+        == load()
+    )

@@ -247,7 +247,12 @@ class TestKeyFile:
             (b"Bearer sk-hunter2", SPACED),
             (b"sk-hunter2\nsk-hunter2", SPACED),
             (b"sk-hunter2\0", "has characters other than printable ASCII: copy the key anew"),
-            (b"\xef\xbb\xbfsk-hunter2", "has characters other than printable ASCII: copy the key anew"),
+            ("sk-hunter2".encode("utf-16"), "is UTF-16: save it as plain text"),
+            (
+                "sk-hunter2".encode("utf-16-be"),
+                "has characters other than printable ASCII: copy the key anew",
+            ),
+            (b"\xfe\xff\0s\0k", "is UTF-16: save it as plain text"),
             ("sk-hunter2é".encode(), "has characters other than printable ASCII: copy the key anew"),
             (
                 b"sk-***9f3a\n",
@@ -263,6 +268,10 @@ class TestKeyFile:
         with pytest.raises(KeyUnreadableError) as caught:
             load_portal(path, api_key_file="key").read_key()
         assert str(caught.value) == f"{path.parent / 'key'} {message}"
+
+    def test_a_byte_order_mark_at_the_start_of_a_file_is_dropped(self, path: Path) -> None:
+        (path.parent / "key").write_bytes(b"\xef\xbb\xbfsk-1\r\n")
+        assert load_portal(path, api_key_file="key").read_key() == "sk-1"
 
     def test_a_pipe_is_not_waited_for(self, path: Path) -> None:
         os.mkfifo(path.parent / "key")

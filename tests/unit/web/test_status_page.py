@@ -3,12 +3,13 @@
 import math
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 import requests
 
 from docspace_exporter.config.portals import Portal
 from docspace_exporter.docspace.failures import PollError, Reason
-from docspace_exporter.docspace.model import ApiKey, Identity, Snapshot
+from docspace_exporter.docspace.model import REMOVED_MEMBER, ApiKey, Identity, Snapshot
 from docspace_exporter.poller import PortalState
 from docspace_exporter.web import status_page
 from tests.support.serving import GatedExposition, serving
@@ -133,6 +134,25 @@ def test_a_long_list_is_cut_and_says_so_but_is_filtered_whole() -> None:
     assert len(Page(html).rows) == status_page.ROW_LIMIT
     assert "7 more keys expire later" in html
     assert names(render(state(*keys), wanted=keys[-1].name)) == [keys[-1].name]
+
+
+def test_a_key_whose_owner_is_gone_is_marked() -> None:
+    keys = (
+        key("one", owner_id="a"),
+        key("two", owner_id="b"),
+        key("three", owner_id=REMOVED_MEMBER),
+        key("four"),
+    )
+    identity = Identity(b"digest", sees_every_key=True, disabled_members=frozenset({"b"}))
+    known = PortalState(PORTAL, Snapshot(keys, 0, NOW, identity), polls=1)
+    assert names(render(known)) == ["one", "two owner disabled", "three owner removed", "four"]
+
+
+def test_a_key_with_unreadable_fields_is_marked() -> None:
+    odd = key("odd", malformed=("expiresAt",))
+    html = status_page.render([state(msgspec.structs.replace(odd, expiry=None))], "", "/metrics")
+    assert 'title="unreadable: expiresAt">malformed' in html
+    assert "never expires" not in html
 
 
 def test_the_newest_failure_is_told_in_words() -> None:
