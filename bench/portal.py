@@ -59,7 +59,7 @@ def _record(chance: random.Random, number: int) -> dict[str, Any]:
 
 def _date(days_away: float) -> str:
     moment = datetime.now(UTC) + timedelta(days=days_away)
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}0Z"
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.0000000Z"
 
 
 def _envelope(response: Any) -> bytes:
@@ -80,7 +80,8 @@ class _Portal:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
-                path = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1].decode()
+                target = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1].decode()
+                path = target.partition("?")[0]
                 if path == _KEYS_PATH:
                     self.arrivals.append(time.monotonic())
                 if self._hangs:
@@ -104,6 +105,7 @@ async def _serve(keys: int, portals: int, hanging: int) -> None:
         _KEYS_PATH: answer_to_keys(keys),
         "/api/2.0/keys/@self": _envelope({"id": "own", "name": "prometheus exporter"}),
         "/api/2.0/people/@self": _envelope({"isAdmin": True, "isOwner": False}),
+        "/api/2.0/people/filter": _envelope([{"id": f"{number:036}", "status": 2} for number in range(20)]),
     }
     served = [_Portal(answers, hangs=number >= portals - hanging) for number in range(portals)]
 
