@@ -1,4 +1,4 @@
-"""Reads files that somebody else may be changing, without ever waiting for one."""
+"""Reads regular files that may change at any time; never blocks."""
 
 import errno
 import os
@@ -6,11 +6,11 @@ import stat
 from pathlib import Path
 
 SIZE_LIMIT = 16 * 1024 * 1024
-"""Bytes of a file that are read at most."""
+"""Most bytes read from a file."""
 
 
 def read(path: Path) -> bytes:
-    """Return what a regular file holds. Raises OSError; a pipe, which may never end, is one as well."""
+    """Return the content of a regular file. Raises OSError, also for pipes, which may never end."""
     with os.fdopen(_open(path), "rb") as file:
         content = file.read(SIZE_LIMIT + 1)
     if len(content) > SIZE_LIMIT:
@@ -19,7 +19,7 @@ def read(path: Path) -> bytes:
 
 
 def check(path: Path) -> None:
-    """Raise OSError where a file is no regular one, which a library would wait for."""
+    """Raise OSError if a file is not a regular file, for which a library might wait forever."""
     os.close(_open(path))
 
 

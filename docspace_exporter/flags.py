@@ -1,4 +1,4 @@
-"""The command line."""
+"""Parses the command line."""
 
 import argparse
 import re
@@ -17,10 +17,10 @@ DEFAULT_CONFIG_FILE = Path("config.yaml")
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line says."""
+    """The parsed command line."""
 
     config_file: Path | None
-    """None where not given: then the environment, or else the default file."""
+    """None if not set: then the environment or the default file is used."""
     check: bool
     once: bool
     demo: bool
@@ -38,22 +38,22 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str] | None, version: str) -> Flags:
-    """Return the flags; raises SystemExit, 2 for wrong ones."""
+    """Return the flags; raises SystemExit, with code 2 if any is invalid."""
     parser = _parser(version)
     given, unknown = parser.parse_known_args(arguments)
     if unknown:
         parser.error(_refusal(unknown[0]))
     path = given.web_telemetry_path
     if not re.fullmatch(r"/[\w.~/-]*", path) or path.startswith("/-/"):
-        parser.error(f"argument --web.telemetry-path: {path!r} must begin with / and not with /-/")
+        parser.error(f"argument --web.telemetry-path: {path!r} must start with / and not with /-/")
     if given.web_max_requests < 0:
-        parser.error("argument --web.max-requests: must be a number of scrapes, 0 for no limit")
+        parser.error("argument --web.max-requests: must not be negative")
     try:
         net.split_listen_address(given.web_listen_address)
     except net.AddressError as error:
         parser.error(f"argument --web.listen-address: {error}")
     if given.demo and given.config_file:
-        parser.error("argument --demo: takes no --config.file")
+        parser.error("argument --demo: not allowed with --config.file")
     return Flags(
         config_file=given.config_file,
         check=given.config_check,
@@ -73,9 +73,9 @@ def parse(arguments: Sequence[str] | None, version: str) -> Flags:
 
 
 def _refusal(argument: str) -> str:
-    """Return what to say of an unknown argument; what may be a secret of it is left out."""
+    """Return the message for an unknown argument, without its value, which may be a secret."""
     name = argument.partition("=")[0]
-    return f"unknown flag {name}" if name.startswith("-") else "takes no arguments but flags"
+    return f"unknown flag {name}" if name.startswith("-") else "unexpected argument"
 
 
 def _parser(version: str) -> argparse.ArgumentParser:
@@ -90,20 +90,20 @@ def _parser(version: str) -> argparse.ArgumentParser:
         dest="config_file",
         type=Path,
         metavar="FILE",
-        help="the configuration (default: config.yaml)",
+        help="configuration file (default: config.yaml)",
     )
     add(
         "--config.check",
         dest="config_check",
         action="store_true",
-        help="say what is wrong with the configuration and exit",
+        help="check the configuration, report all errors and exit",
     )
     add(
         "--once",
         action="store_true",
-        help="poll every portal once, print the series and exit, 1 when a poll failed",
+        help="poll every portal once, print the series and exit; exit code 1 if a poll failed",
     )
-    add("--demo", action="store_true", help="export a DocSpace portal of our own; needs no configuration")
+    add("--demo", action="store_true", help="export a built-in demo portal; needs no configuration")
     add(
         "--web.listen-address",
         dest="web_listen_address",
@@ -116,14 +116,14 @@ def _parser(version: str) -> argparse.ArgumentParser:
         dest="web_telemetry_path",
         default="/metrics",
         metavar="PATH",
-        help="path of the metrics (default: /metrics)",
+        help="path under which to expose metrics (default: /metrics)",
     )
     add(
         "--web.config.file",
         dest="web_config_file",
         type=Path,
         metavar="FILE",
-        help="TLS and basic auth, in the format of Prometheus' exporter-toolkit",
+        help="file that enables TLS or basic auth, in the format of exporter-toolkit",
     )
     add(
         "--web.max-requests",
@@ -131,33 +131,33 @@ def _parser(version: str) -> argparse.ArgumentParser:
         type=int,
         default=40,
         metavar="N",
-        help="scrapes worked on at once; one more gets 503; 0 for no limit (default: 40)",
+        help="maximum number of concurrent scrapes; more get 503; 0 for no limit (default: 40)",
     )
     add(
         "--web.enable-lifecycle",
         dest="web_enable_lifecycle",
         action="store_true",
-        help="allow POST /-/reload",
+        help="enable reloading with POST /-/reload",
     )
     add(
         "--no-web.status-page",
         dest="web_status_page",
         action="store_false",
-        help="serve only a link to the metrics at /",
+        help="serve only a link to the metrics at /, no status page",
     )
     add(
         "--log.level",
         dest="log_level",
         choices=logs.LEVELS,
         default="info",
-        help="least level of what is logged (default: info)",
+        help="only log messages of this severity or above (default: info)",
     )
     add(
         "--log.format",
         dest="log_format",
         choices=logs.FORMATS,
         default="logfmt",
-        help="format of log lines (default: logfmt)",
+        help="format of log messages (default: logfmt)",
     )
     add("--version", action="version", version=version, help="print the version and exit")
     return parser

@@ -1,4 +1,4 @@
-"""Log lines on stderr, one each, in logfmt or JSON."""
+"""Logs to stderr in logfmt or JSON, one line per message."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ _STANDARD_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
 
 def configure(level: str, format_: str) -> None:
-    """Send all logging to stderr from `level` up; libraries speak up from warnings on."""
+    """Log messages of `level` or above to stderr; those of libraries only from warnings on."""
     for name, number in LEVELS.items():
         logging.addLevelName(number, name)
     formatter = (

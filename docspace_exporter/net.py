@@ -1,15 +1,15 @@
-"""URLs, loopback addresses and listen addresses, as text."""
+"""Parses URLs and listen addresses, and recognizes loopback hosts."""
 
 import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
 
 class AddressError(ValueError):
-    """The text is not an address to listen on; the message says what is expected."""
+    """The text is not a valid listen address; the message says what is expected."""
 
 
 def split_url(text: str) -> SplitResult | None:
-    """Return the parts of an http or https address; None where it is none."""
+    """Return the parts of an http or https URL; None if it is invalid."""
     if not text.isprintable() or " " in text or "\\" in text:
         return None
     try:
@@ -23,7 +23,7 @@ def split_url(text: str) -> SplitResult | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address is this machine's own."""
+    """Return whether a host name or address is a loopback one."""
     if host.lower() == "localhost":
         return True
     try:
@@ -38,5 +38,5 @@ def split_listen_address(address: str) -> tuple[str, int]:
     bare = host.removeprefix("[").removesuffix("]")
     digits = port.isascii() and port.isdecimal() and len(port) <= len("65535")
     if not colon or not digits or int(port) > 65535 or (":" in bare and bare == host):
-        raise AddressError(f"{address!r} is no address to listen on: write host:port, :port or [v6]:port")
+        raise AddressError(f"invalid listen address {address!r}: expected host:port, :port or [v6]:port")
     return bare, int(port)

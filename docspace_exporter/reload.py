@@ -1,4 +1,4 @@
-"""Puts a configuration into force: at the start, at SIGHUP, at POST /-/reload. A bad one changes nothing."""
+"""Applies the configuration at the start, on SIGHUP and on POST /-/reload. An invalid one changes nothing."""
 
 import logging
 import threading
@@ -29,7 +29,7 @@ class Reloader:
         self._lock = threading.Lock()
 
     def apply(self, config: Config) -> None:
-        """Poll and expose the portals of a configuration. Those that did not change keep what is known."""
+        """Poll and expose the portals of a configuration. Unchanged portals keep their state."""
         logger.info("Configuration loaded", extra={"portals": len(config.portals)})
         self._poller.watch(config.portals)
         self._exporter = msgspec.structs.replace(
@@ -38,15 +38,15 @@ class Reloader:
         self._exposition.show(self._exporter, lambda: self._poller.states, config.label_names)
 
     def reload(self) -> Sequence[str]:
-        """Load the configuration anew and apply it; returns its errors, and then leaves all as it was."""
+        """Load the configuration again and apply it, or return its errors and change nothing."""
         with self._lock:
             try:
                 config = self._load()
             except ConfigError as error:
                 return self._refuse(error.errors)
             except Exception as error:
-                # Nobody foresaw it, so its text may hold a secret.
-                return self._refuse([f"reading it broke with {type(error).__name__}: please report this"])
+                # Unexpected, so its text may hold a secret.
+                return self._refuse([f"unexpected {type(error).__name__}: please report this as a bug"])
             self.apply(config)
             return ()
 

@@ -1,6 +1,6 @@
-"""Text that comes from anywhere, made fit to be told."""
+"""Makes untrusted text safe to print."""
 
 
 def one_line(text: str) -> str:
-    """Return a text with U+FFFD in place of whatever cannot be printed in a line."""
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+    """Return the text with every unprintable character replaced by U+FFFD."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

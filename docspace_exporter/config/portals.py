@@ -1,4 +1,4 @@
-"""The configuration: a YAML file or the environment becomes one frozen Config, or all its errors."""
+"""Reads the portals from a YAML file or the environment into one frozen Config, or reports all errors."""
 
 import codecs
 import re
@@ -10,7 +10,14 @@ import msgspec
 
 from docspace_exporter import files
 from docspace_exporter.config import strict_yaml
-from docspace_exporter.config.section import ENVIRONMENT, ConfigError, Section, field_path, is_secret, shown
+from docspace_exporter.config.section import (
+    ENVIRONMENT,
+    ConfigError,
+    Section,
+    field_path,
+    is_secret,
+    safe_name,
+)
 from docspace_exporter.net import is_loopback, split_url
 
 DEFAULT_POLL_INTERVAL = 300.0
@@ -20,7 +27,7 @@ TAKEN_LABELS = frozenset(
     {"portal", "id", "name", "postfix", "owner", "permissions", "access", "self", "url", "reason"}
     | {"version", "revision", "python_version"}
 )
-"""Labels of the exporter's own series, which a configured label may not replace."""
+"""Labels of the exporter's own series, which cannot be configured."""
 
 _API_KEY = re.compile(r"[\x21-\x7e]+")
 _MASKED_KEY = re.compile(r"sk-\*+.*")
@@ -30,11 +37,11 @@ _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class KeyUnreadableError(Exception):
-    """The API key cannot be had; the text says why and quotes nothing of it."""
+    """The API key cannot be read; the message says why and quotes nothing of it."""
 
 
 class TlsConfig(msgspec.Struct, frozen=True):
-    """How a portal is verified, and what the exporter shows it."""
+    """How a portal is verified, and which client certificate it gets."""
 
     ca_file: Path | None = None
     cert_file: Path | None = None
@@ -60,21 +67,21 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
         return f"Portal(name={self.name!r}, url={self.url!r})"
 
     def read_key(self) -> str:
-        """Return the API key, from its file as it is now; raises KeyUnreadableError."""
+        """Return the API key, read from its file each time; raises KeyUnreadableError."""
         if self.api_key is not None:
             return self.api_key
         return _read_key_file(self.api_key_file or Path())
 
 
 class Config(msgspec.Struct, frozen=True):
-    """All portals to poll, and the place of each in the configuration, for messages."""
+    """All portals to poll, and the place of each in the configuration for messages."""
 
     portals: tuple[Portal, ...]
     places: tuple[str, ...]
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The configured labels of all portals: each is on every portal's series."""
+        """The labels configured for any portal: the series of every portal have all of them."""
         return tuple(sorted({name for portal in self.portals for name, _ in portal.labels}))
 
 
@@ -96,7 +103,7 @@ _TLS_FIELDS = ("ca_file", "cert_file", "key_file", "insecure_skip_verify")
 
 
 def load_file(path: Path) -> Config:
-    """Return the configuration in a YAML file; raises ConfigError with every error in it."""
+    """Return the configuration in a YAML file; raises ConfigError with all its errors."""
     try:
         document = strict_yaml.read_yaml(path)
     except strict_yaml.YamlError as error:
@@ -108,7 +115,7 @@ def load_file(path: Path) -> Config:
     _check_timeout(top, timeout, interval)
     values = top.read("portals", list) or []
     if not values:
-        top.add_error("portals", "lists no portal: give at least one, with its url and api_key_file")
+        top.add_error("portals", "is missing or empty: list at least one portal, with url and api_key_file")
     places = tuple(f"portals[{index}]." for index in range(len(values)))
     portals = tuple(
         _read_portal(Section(value, place, _PORTAL_FIELDS, errors), path.parent, interval, timeout)
@@ -122,16 +129,16 @@ def load_file(path: Path) -> Config:
 
 
 def load_environment(environment: Mapping[str, str]) -> Config:
-    """Return the one portal that DOCSPACE_URL and its companions describe; raises ConfigError."""
+    """Return the portal that DOCSPACE_URL and related variables describe; raises ConfigError."""
     values = {
         field: environment.get(field_path(ENVIRONMENT, field), "").strip() for field in _ENVIRONMENT_FIELDS
     }
-    given: dict[str, Any] = {field: value for field, value in values.items() if value}
+    settings: dict[str, Any] = {field: value for field, value in values.items() if value}
     switch = {"true": True, "1": True, "false": False, "0": False}
-    if "allow_http" in given:
-        given["allow_http"] = switch.get(given["allow_http"].lower(), given["allow_http"])
+    if "allow_http" in settings:
+        settings["allow_http"] = switch.get(settings["allow_http"].lower(), settings["allow_http"])
     errors: list[str] = []
-    section = Section(given, ENVIRONMENT, _ENVIRONMENT_FIELDS, errors)
+    section = Section(settings, ENVIRONMENT, _ENVIRONMENT_FIELDS, errors)
     config = Config((_read_portal(section, Path(), DEFAULT_POLL_INTERVAL, None),), (ENVIRONMENT,))
     if errors:
         raise InvalidPortalsError(config, *errors)
@@ -139,13 +146,13 @@ def load_environment(environment: Mapping[str, str]) -> Config:
 
 
 def _read_portal(section: Section, folder: Path, interval: float, timeout: float | None) -> Portal:
-    """Return a section's portal; where that adds errors, the portal has no meaning."""
+    """Return the portal of a section, which is meaningless if it has errors."""
     url = _read_url(section)
     name = section.read("name", str)
     if name is not None and not (name.strip() and name.isprintable()):
-        section.add_error("name", "is empty or has characters that cannot be printed")
+        section.add_error("name", "is empty or contains unprintable characters")
     elif name and is_secret(name):
-        section.add_error("name", "is no name but a key, which everybody would see: put it into api_key_file")
+        section.add_error("name", "contains an API key, which would be visible to everyone: use api_key_file")
         name = None
     interval = section.duration("poll_interval") or interval
     own_timeout = section.duration("poll_timeout")
@@ -166,8 +173,8 @@ def _read_portal(section: Section, folder: Path, interval: float, timeout: float
 
 
 def _check_timeout(section: Section, timeout: float | None, interval: float) -> None:
-    if timeout is not None and timeout > interval and not section.wrong("poll_interval"):
-        section.add_error("poll_timeout", "is longer than poll_interval: make it at most as long")
+    if timeout is not None and timeout > interval and not section.has_error("poll_interval"):
+        section.add_error("poll_timeout", "must not be longer than poll_interval")
 
 
 def _repeated_names(portals: Sequence[Portal]) -> list[str]:
@@ -176,8 +183,8 @@ def _repeated_names(portals: Sequence[Portal]) -> list[str]:
     for index, portal in enumerate(portals):
         if first.setdefault(portal.name, index) != index and portal.name:
             errors.append(
-                f"portals[{index}].name: {portal.name!r} is the name of portals[{first[portal.name]}] too: "
-                "give each a name of its own"
+                f"portals[{index}].name: {portal.name!r} is also the name of portals[{first[portal.name]}]: "
+                "names must be unique"
             )
     return errors
 
@@ -185,25 +192,27 @@ def _repeated_names(portals: Sequence[Portal]) -> list[str]:
 def _read_url(section: Section) -> str:
     text = section.read("url", str)
     if text is None:
-        section.add_error("url", "is missing: give the portal's address, such as https://acme.onlyoffice.com")
+        section.add_error("url", "is missing: expected the portal's URL, such as https://acme.onlyoffice.com")
         return ""
     parts = split_url(text)
     allow_http = section.read("allow_http", bool)
     if parts is None:
-        section.add_error("url", "is not an address such as https://acme.onlyoffice.com")
+        section.add_error("url", "is not a valid URL: expected one such as https://acme.onlyoffice.com")
         return ""
     if "@" in parts.netloc:
-        section.add_error("url", "has a user or password in it: a portal takes an API key, in api_key_file")
+        section.add_error(
+            "url", "must not contain a user or password: a portal needs an API key, in api_key_file"
+        )
         return ""
     if parts.path not in {"", "/"} or "?" in text or "#" in text:
-        section.add_error("url", "has a path, query or fragment: give scheme, host and port only")
+        section.add_error("url", "must not have a path, query or fragment, only scheme, host and port")
     elif (
         parts.scheme == "http"
-        and not (allow_http or (is_loopback(parts.hostname or "") and not section.given("proxy_url")))
-        and not section.wrong("allow_http")
+        and not (allow_http or (is_loopback(parts.hostname or "") and not section.is_set("proxy_url")))
+        and not section.has_error("allow_http")
     ):
         allow = "DOCSPACE_ALLOW_HTTP=true" if section.place == ENVIRONMENT else "allow_http: true"
-        section.add_error("url", f"would send the key unencrypted: use https, or allow it with {allow}")
+        section.add_error("url", f"would send the API key unencrypted: use https, or set {allow}")
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
@@ -212,26 +221,26 @@ def _read_key(section: Section, folder: Path) -> tuple[str | None, Path | None]:
     api_key_file = section.file_name("api_key_file")
     if api_key is not None and api_key_file is not None:
         section.add_error(
-            "api_key", f"and {field_path(section.place, 'api_key_file')} are both given: keep one"
+            "api_key", f"and {field_path(section.place, 'api_key_file')} are both set: remove one"
         )
     elif api_key is not None:
-        if flaw := _flaw(api_key):
-            section.add_error("api_key", flaw)
-    elif not api_key_file and not section.wrong("api_key"):
-        section.add_error("api_key_file", "is missing: name the file that holds the portal's API key")
+        if problem := _key_error(api_key):
+            section.add_error("api_key", problem)
+    elif not api_key_file and not section.has_error("api_key"):
+        section.add_error("api_key_file", "is missing: set it to the file that contains the portal's API key")
     return api_key, folder / api_key_file if api_key_file else None
 
 
-def _flaw(key: str) -> str | None:
-    """Return what is wrong with a key as it is written, without quoting it."""
+def _key_error(key: str) -> str | None:
+    """Return what is wrong with a key, without quoting it; None if nothing is."""
     if not key:
-        return "is empty: give the portal's API key"
+        return "is empty: expected the portal's API key"
     if re.search(r"\s", key):
-        return "has white space in it: give the key alone, in one line, without Bearer"
+        return "contains white space: expected only the key, on one line, without Bearer"
     if not _API_KEY.fullmatch(key):
-        return "has characters other than printable ASCII: copy the key anew"
+        return "contains characters other than printable ASCII: copy the key again"
     if _MASKED_KEY.fullmatch(key):
-        return "is the key as the portal masks it: it shows a new key whole once, make another"
+        return "is a masked key: the portal shows a key in full only once, so create another"
     return None
 
 
@@ -241,12 +250,14 @@ def _read_key_file(path: Path) -> str:
     except OSError as error:
         raise KeyUnreadableError(f"cannot read {path}: {error.strerror}") from None
     if len(content) > _API_KEY_FILE_SIZE:
-        raise KeyUnreadableError(f"{path} has over {_API_KEY_FILE_SIZE} bytes: put the API key alone into it")
+        raise KeyUnreadableError(
+            f"{path} is larger than {_API_KEY_FILE_SIZE} bytes: expected only the API key"
+        )
     if content.startswith(_UTF16):
         raise KeyUnreadableError(f"{path} is UTF-16: save it as plain text")
     key = content.removeprefix(codecs.BOM_UTF8).decode("latin-1").strip()
-    if flaw := _flaw(key):
-        raise KeyUnreadableError(f"{path} {flaw}")
+    if problem := _key_error(key):
+        raise KeyUnreadableError(f"{path} {problem}")
     return key
 
 
@@ -255,18 +266,20 @@ def _read_labels(section: Section) -> tuple[tuple[str, str], ...]:
     for name, value in labels.items():
         if not isinstance(name, str) or not _LABEL.fullmatch(name) or name.startswith("__"):
             section.add_error(
-                f"labels.{shown(str(name))}",
-                "is not a label name: letters, digits and _ only, no digit or __ first",
+                f"labels.{safe_name(str(name))}",
+                "is not a valid label name: use letters, digits and _, without a leading digit or __",
             )
         elif name in TAKEN_LABELS or name in {"le", "quantile"}:
-            section.add_error(f"labels.{name}", "is a label that the exporter's own series have: rename it")
+            section.add_error(
+                f"labels.{name}", "is already a label of the exporter's series: choose another name"
+            )
         elif not isinstance(value, str):
-            section.add_error(f"labels.{name}", "is not a string: put it in quotes")
+            section.add_error(f"labels.{name}", "must be a string: put it in quotes")
         elif not value.isprintable():
-            section.add_error(f"labels.{name}", "has characters that cannot be printed")
+            section.add_error(f"labels.{name}", "contains unprintable characters")
         elif is_secret(value):
             section.add_error(
-                f"labels.{name}", "is a key, which everybody would see: put it into api_key_file"
+                f"labels.{name}", "contains an API key, which would be visible to everyone: use api_key_file"
             )
     return tuple(sorted((str(name), str(value)) for name, value in labels.items()))
 
@@ -274,7 +287,7 @@ def _read_labels(section: Section) -> tuple[tuple[str, str], ...]:
 def _read_proxy(section: Section) -> str | None:
     proxy_url = section.read("proxy_url", str)
     if proxy_url is not None and split_url(proxy_url) is None:
-        section.add_error("proxy_url", "is not an address such as http://proxy.example:3128")
+        section.add_error("proxy_url", "is not a valid URL: expected one such as http://proxy.example:3128")
     return proxy_url
 
 
@@ -283,7 +296,7 @@ def _read_tls(section: Section, folder: Path) -> TlsConfig:
     files = {field: tls.file_name(field) for field in _TLS_FIELDS[:3]}
     if bool(files["cert_file"]) != bool(files["key_file"]):
         missing = "key_file" if files["cert_file"] else "cert_file"
-        tls.add_error(missing, "is missing: cert_file and key_file go together")
+        tls.add_error(missing, "is missing: cert_file and key_file must both be set")
     return TlsConfig(
         **{field: folder / file if file else None for field, file in files.items()},
         insecure_skip_verify=tls.read("insecure_skip_verify", bool) is True,

@@ -1,4 +1,4 @@
-"""Reads one mapping of the configuration, field by field, so that all its errors are found in one run."""
+"""Reads one mapping of the configuration field by field, and collects all its errors."""
 
 import re
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from docspace_exporter.text import one_line
 T = TypeVar("T")
 
 ENVIRONMENT = "DOCSPACE_"
-"""The place of fields that are environment variables."""
+"""The place of fields that are set by environment variables."""
 
 _DURATION = re.compile(
     r"(?:(\d{1,12})y)?(?:(\d{1,12})w)?(?:(\d{1,12})d)?(?:(\d{1,12})h)?(?:(\d{1,12})m)?(?:(\d{1,12})s)?(?:(\d{1,12})ms)?",
@@ -23,13 +23,13 @@ _SECRET = re.compile(r"sk-\w{32}|-----BEGIN|\n")
 _KIND_NAMES = {
     str: "string",
     bool: "boolean: write true or false",
-    list: "list: begin each item with -",
+    list: "list: start each item with -",
     dict: "mapping",
 }
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `errors` has a line each, which names the field's path."""
+    """The configuration is invalid; `errors` has one line per error, with the path of the field."""
 
     def __init__(self, *errors: str) -> None:
         self.errors = tuple(map(one_line, errors))  # a field's name may be any text
@@ -37,87 +37,89 @@ class ConfigError(Exception):
 
 
 def field_path(place: str, field: str) -> str:
-    """Return how a user finds a field: `portals[1].url` in a file, `DOCSPACE_URL` in the environment."""
+    """Return the path of a field: `portals[1].url` in a file, `DOCSPACE_URL` in the environment."""
     return place + (field.upper() if place == ENVIRONMENT else field)
 
 
 class Section:
-    """One mapping of the configuration, at its place; what is wrong with it is added to `errors`."""
+    """One mapping of the configuration and its place; its errors are added to `errors`."""
 
     def __init__(self, value: Any, place: str, fields: Collection[str], errors: list[str]) -> None:
         self.place = place
         self._errors = errors
-        self._wrong: set[str] = set()
+        self._invalid: set[str] = set()
         self._values: dict[str, Any] = {}
         if not isinstance(value, dict):
             where = f"{place.rstrip('.')}: " if place else ""
-            what = "is empty: give" if value is None else "is not a mapping of"
-            errors.append(f"{where}{what} the fields {', '.join(fields)}")
-            self._wrong.update(fields)
+            what = "is empty" if value is None else "must be a mapping"
+            errors.append(f"{where}{what}: the fields are {', '.join(fields)}")
+            self._invalid.update(fields)
             return
-        for field, given in value.items():
+        for field, content in value.items():
             if field not in fields:
-                self.add_error(shown(str(field)), strict_yaml.unknown_field(str(field), fields))
-            elif given is not None:
-                self._values[field] = given
+                self.add_error(safe_name(str(field)), strict_yaml.unknown_field(str(field), fields))
+            elif content is not None:
+                self._values[field] = content
 
     def add_error(self, field: str, text: str) -> None:
-        """Add an error; only the first of a field is told."""
-        if field not in self._wrong:
-            self._wrong.add(field)
+        """Add an error, unless the field already has one."""
+        if field not in self._invalid:
+            self._invalid.add(field)
             self._errors.append(f"{field_path(self.place, field)}: {text}")
 
-    def wrong(self, field: str) -> bool:
-        """Tell whether an error of the field has been added."""
-        return field in self._wrong
+    def has_error(self, field: str) -> bool:
+        """Return whether the field has an error."""
+        return field in self._invalid
 
-    def given(self, field: str) -> bool:
-        """Tell whether the field has a value, of whatever kind."""
+    def is_set(self, field: str) -> bool:
+        """Return whether the field is set, to a value of any type."""
         return field in self._values
 
     def read(self, field: str, kind: type[T]) -> T | None:
-        """Return the field's value; None where it is not given or, an error, not of that kind."""
+        """Return the field's value; None if it is not set or, which is an error, of another type."""
         value = self._values.get(field)
         if value is None or isinstance(value, kind):
             return value
         hint = ": put it in quotes" if kind is str and isinstance(value, int | float) else ""
-        self.add_error(field, f"is not a {_KIND_NAMES[kind]}{hint}")
+        self.add_error(field, f"must be a {_KIND_NAMES[kind]}{hint}")
         return None
 
     def file_name(self, field: str) -> str | None:
-        """Return the field's file; None where it is not given or, an error, where it is a secret itself."""
+        """Return the field's file name; None if it is not set or, which is an error, is a secret."""
         name = self.read(field, str)
         if name and is_secret(name):
-            self.add_error(field, "is no name of a file but what belongs into one: put it there")
+            self.add_error(field, "must be a file name, not the secret itself: write the secret to a file")
             return None
         return name
 
     def duration(self, field: str) -> float | None:
-        """Return seconds of a duration as Prometheus writes it; None where not given or, an error, none."""
+        """Return a duration in seconds; None if it is not set or, which is an error, invalid."""
         value = self._values.get(field)
         if value is None:
             return None
         match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
         if match is None:
-            self.add_error(field, "is not a duration: write it with its unit, such as 30s, 5m or 1h30m")
+            self.add_error(
+                field, "is not a valid duration: expected one with a unit, such as 30s, 5m or 1h30m"
+            )
             return None
         seconds = sum(int(count) * unit for count, unit in zip(match.groups("0"), _UNIT_SECONDS, strict=True))
         if not 0 < seconds <= _LONGEST_DURATION:
-            self.add_error(field, "is out of range: a duration is more than 0 and at most 1y")
+            self.add_error(field, "is out of range: must be more than 0 and at most 1y")
             return None
         return float(seconds)
 
     def subsection(self, field: str, fields: Collection[str]) -> "Section":
-        """Return the mapping in a field, empty where it is not given."""
+        """Return the mapping in a field; empty if it is not set."""
         return Section(self.read(field, dict) or {}, f"{self.place}{field}.", fields, self._errors)
 
 
-def shown(name: str) -> str:
-    """Return an unknown field's name, cut off where a secret may begin: `{api_key:sk-…}` lacks a space."""
-    shown = re.split(":|sk-", name)[0][:_LONGEST_NAME]
-    return shown if shown == name else f"{shown}…"
+def safe_name(name: str) -> str:
+    """Return an unknown field's name, cut off where a secret may start: `{api_key:sk-…}` lacks a space."""
+    start = re.split(":|sk-", name)[0][:_LONGEST_NAME]
+    return start if start == name else f"{start}…"
 
 
 def is_secret(text: str) -> bool:
-    """Tell whether a text is, or has in it, an API key or a key in PEM form."""
+    """Return whether a text contains an API key or a PEM block."""
     return _SECRET.search(text) is not None

@@ -1,6 +1,6 @@
-"""`--web.config.file`: TLS, passwords and response headers, in the format that Prometheus' exporters share.
+"""Reads `--web.config.file`: TLS, passwords and headers, in the format of exporter-toolkit.
 
-The format is exporter-toolkit's; what the exporter cannot do of it is an error, never ignored.
+Settings that the exporter does not support are errors; none is ignored.
 """
 
 import logging
@@ -21,7 +21,7 @@ from docspace_exporter.web.tls import ReloadingContext, named_files, read_contex
 logger = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 1.0
-"""Seconds between two looks at whether a file has changed."""
+"""Seconds between two checks for changed files."""
 
 _FIELDS = ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
 _HEADERS: Mapping[str, tuple[str, ...]] = {
@@ -31,15 +31,15 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
     "X-Frame-Options": ("deny", "sameorigin"),
     "X-XSS-Protection": (),
 }
-"""Headers that may be configured, with their allowed values where these are few."""
+"""Headers that may be configured, with their allowed values if these are limited."""
 
 _BCRYPT_HASH = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26]")
 _COSTS = range(4, 19)
-"""The least that bcrypt takes, and the most that is checked in about ten seconds."""
+"""The lowest cost that bcrypt accepts, and the highest that is checked in about ten seconds."""
 
 
 class FileVersion(msgspec.Struct, frozen=True):
-    """A file as it was when it was looked at; all zero while it cannot be."""
+    """The version of a file when it was checked; all zero if it could not be read."""
 
     path: Path
     modified_ns: int = 0
@@ -48,7 +48,7 @@ class FileVersion(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Return the version there is at a path, of what a symbolic link leads to."""
+        """Return the current version at a path, following symbolic links."""
         try:
             stat = path.stat()
         except (OSError, ValueError):
@@ -57,7 +57,7 @@ class FileVersion(msgspec.Struct, frozen=True):
 
 
 class WebConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How clients are served: over TLS, or not; to whom; with which headers. By default in plain, all."""
+    """How clients are served: TLS, users and headers. By default without TLS and to everyone."""
 
     ssl_context: ssl.SSLContext | None = None
     users: Mapping[str, bytes] = {}
@@ -65,7 +65,7 @@ class WebConfig(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[FileVersion, ...] = ()
 
     def is_outdated(self) -> bool:
-        """Tell whether a file that it was read from has changed since."""
+        """Return whether any of its files has changed since it was read."""
         return any(FileVersion.of(source.path) != source for source in self.sources)
 
     def __repr__(self) -> str:
@@ -73,7 +73,7 @@ class WebConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WatchedWebConfig:
-    """The newest good web configuration of a file, which is read again when it or a file it names changes."""
+    """The newest valid web configuration; read again when the file or a file it names changes."""
 
     def __init__(self, path: Path) -> None:
         """Read the file; raises ConfigError."""
@@ -83,7 +83,7 @@ class WatchedWebConfig:
         self._looked = time.monotonic()
 
     def current(self) -> WebConfig:
-        """Return the newest good configuration; that it changed, or why it could not, is logged once."""
+        """Return the newest valid configuration; a change, or why it failed, is logged once."""
         now = time.monotonic()
         if now - self._looked >= LOOK_INTERVAL:
             self._looked = now
@@ -92,7 +92,7 @@ class WatchedWebConfig:
         return self._newest
 
     def server_context(self) -> ssl.SSLContext | None:
-        """Return what to listen with, None for plain HTTP; each client gets the newest certificate."""
+        """Return the TLS context, None for plain HTTP; each client gets the newest certificate."""
         first = self._newest.ssl_context
         if first is None:
             return None
@@ -106,9 +106,9 @@ class WatchedWebConfig:
         except ConfigError as error:
             newest, errors = self._newest, error.errors
         except Exception as error:
-            # Nobody foresaw it, so its text may hold a secret.
+            # Unexpected, so its text may hold a secret.
             newest = self._newest
-            errors = (f"{self._path}: reading it broke with {type(error).__name__}: please report this",)
+            errors = (f"{self._path}: unexpected {type(error).__name__}: please report this as a bug",)
         if errors != self._errors:
             for line in errors:
                 logger.error("Web configuration not reloaded: %s", line)
@@ -118,19 +118,19 @@ class WatchedWebConfig:
 
 
 def _check_change(old: WebConfig, new: WebConfig, path: Path) -> None:
-    """Refuse what a listening socket cannot follow, and a file caught empty while it is being written."""
+    """Reject changes that need a restart, and a file that is read while it is being written."""
     if old.ssl_context is None or new.ssl_context is None:
         if old.ssl_context is not new.ssl_context:
-            raise ConfigError(f"{path}: tls_server_config: TLS begins and ends by a restart only")
+            raise ConfigError(f"{path}: tls_server_config: enabling or disabling TLS requires a restart")
     elif new.ssl_context.verify_mode < old.ssl_context.verify_mode:
-        raise ConfigError(f"{path}: tls_server_config.client_auth_type: is weakened by a restart only")
+        raise ConfigError(f"{path}: tls_server_config.client_auth_type: weakening it requires a restart")
     if old.users and not new.users:
-        raise ConfigError(f"{path}: basic_auth_users: passwords are given up by a restart only")
+        raise ConfigError(f"{path}: basic_auth_users: removing all users requires a restart")
 
 
 def load(path: Path) -> WebConfig:
-    """Return what a web configuration file says; raises ConfigError with every error in it."""
-    version = FileVersion.of(path)  # before it is read: a change in between is then seen at the next look
+    """Return the web configuration in a file; raises ConfigError with all its errors."""
+    version = FileVersion.of(path)  # before reading it, so that a change in between is seen at the next check
     try:
         document = strict_yaml.read_yaml(path)
     except strict_yaml.YamlError as error:
@@ -145,7 +145,7 @@ def load(path: Path) -> WebConfig:
         headers=_read_headers(top),
     )
     if top.read("rate_limit", object) is not None:
-        top.add_error("rate_limit", "is not offered: bound scrapes with --web.max-requests")
+        top.add_error("rate_limit", "is not supported: limit scrapes with --web.max-requests")
     if errors:
         raise ConfigError(*(f"{path}: {error}" for error in errors))
     return config
@@ -159,9 +159,9 @@ def _read_headers(top: Section) -> tuple[tuple[str, str], ...]:
     for name, value in headers.items():
         allowed = _HEADERS[name]
         if value and allowed and value not in allowed:
-            section.add_error(name, f"is not {' or '.join(allowed)}")
+            section.add_error(name, f"must be {' or '.join(allowed)}")
         elif value and not (value.isascii() and value.isprintable()):
-            section.add_error(name, "has characters other than printable ASCII")
+            section.add_error(name, "contains characters other than printable ASCII")
     return tuple((name, value) for name, value in headers.items() if value)
 
 
@@ -170,17 +170,19 @@ def _read_users(top: Section) -> Mapping[str, bytes]:
     for name, password_hash in users.items():
         if not isinstance(name, str) or ":" in name or name.startswith("$2") or not name.isprintable():
             top.add_error(
-                "basic_auth_users", "has a name that is not text or has a colon in it: write name: hash"
+                "basic_auth_users",
+                "has an invalid user name: expected `name: hash`, with a name that contains no colon",
             )
             continue
         match = _BCRYPT_HASH.fullmatch(password_hash) if isinstance(password_hash, str) else None
         if match is None:
             top.add_error(
                 f"basic_auth_users.{name}",
-                'is not a bcrypt hash: make one with `htpasswd -nBC 10 ""`, and leave out its colon',
+                'is not a bcrypt hash: create one with `htpasswd -nBC 10 "" | tr -d ":\\n"`',
             )
         elif int(match[1]) not in _COSTS:
             top.add_error(
-                f"basic_auth_users.{name}", f"has a cost of {match[1]}: make the hash with one from 10 to 14"
+                f"basic_auth_users.{name}",
+                f"has a cost of {match[1]}: create the hash with a cost from 10 to 14",
             )
     return {str(name): str(password_hash).encode() for name, password_hash in users.items()}

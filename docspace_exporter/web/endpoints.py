@@ -1,4 +1,4 @@
-"""The endpoints, and the limits on clients: scrapes at once, time in which an answer must be read."""
+"""The HTTP endpoints, and how many requests of each kind are served at once."""
 
 import asyncio
 import logging
@@ -26,39 +26,39 @@ READY_PATH = "/-/ready"
 RELOAD_PATH = "/-/reload"
 
 OPEN_PATHS = (HEALTHY_PATH, READY_PATH)
-"""Need no password, so that probes work."""
+"""Paths that need no password, so that probes work."""
 
 _OTHERS_LIMIT = 10
-"""Status pages that are worked on at once, and reloads likewise."""
+"""Status pages rendered at once, and reloads run at once."""
 
 
 class _BusyError(Exception):
-    """So many requests are being worked on that one more is turned away; the text says so."""
+    """Too many requests of this kind are in progress; the message says so."""
 
 
 class _Workers:
-    """Threads for one kind of request, so that a flood of it holds up no other kind."""
+    """Threads for one kind of request, so that many of them do not delay other kinds."""
 
     def __init__(self, kind: str, threads: int, limit: int) -> None:
-        """`limit` requests are worked on or wait at once; 0 for any number."""
+        """`limit` is how many requests may be in progress or waiting; 0 means no limit."""
         self._kind = kind
         self._limit = limit
-        self._under_way = 0
+        self._in_progress = 0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=kind)
 
     async def run(self, function: Callable[[], T]) -> T:
-        """Return what a function returns; raises _BusyError."""
-        if self._limit and self._under_way >= self._limit:
-            raise _BusyError(f"{self._limit} {self._kind} are being worked on already, try again later.\n")
-        self._under_way += 1
+        """Run a function in a thread and return its result; raises _BusyError."""
+        if self._limit and self._in_progress >= self._limit:
+            raise _BusyError(f"Limit of concurrent {self._kind} reached ({self._limit}), try again later.\n")
+        self._in_progress += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, function)
         finally:
-            self._under_way -= 1
+            self._in_progress -= 1
 
 
 class Endpoints:
-    """What each path answers."""
+    """The response of each path."""
 
     def __init__(
         self,
@@ -67,12 +67,12 @@ class Endpoints:
         exposition: Exposition,
         reload: Callable[[], Sequence[str]],
     ) -> None:
-        """`reload` returns what is wrong with the new configuration."""
+        """`reload` returns the errors of the new configuration."""
         self._options = options
         self._poller = poller
         self._exposition = exposition
         self._reload = reload
-        # Only the work counts: a client that is slow to read must not shut others out.
+        # Only rendering counts: a client that reads slowly must not lock out others.
         self._scrapes = _Workers("scrapes", threads=2, limit=options.max_requests)
         self._pages = _Workers("pages", threads=1, limit=_OTHERS_LIMIT)
         self._reloads = _Workers("reloads", threads=1, limit=_OTHERS_LIMIT)
@@ -90,7 +90,7 @@ class Endpoints:
             routes += [Route(path, self._static) for path in status_page.STATIC_FILES]
         app = Starlette(
             routes=[Route(self._options.telemetry_path, self._metrics), *routes],
-            exception_handlers={_BusyError: self._turn_away},
+            exception_handlers={_BusyError: self._respond_busy},
         )
         app.router.redirect_slashes = False
         return app
@@ -130,11 +130,13 @@ class Endpoints:
 
     async def _on_reload(self, _: Request) -> Response:
         if not self._options.enable_lifecycle:
-            return PlainTextResponse("Reloading is off: start with --web.enable-lifecycle.\n", 403)
+            return PlainTextResponse(
+                "Lifecycle API is not enabled: start with --web.enable-lifecycle.\n", 403
+            )
         errors = await self._reloads.run(self._reload)
         if errors:
             return PlainTextResponse("".join(f"{error}\n" for error in errors), 500)
         return PlainTextResponse("Configuration reloaded.\n")
 
-    async def _turn_away(self, _: Request, error: Exception) -> Response:
+    async def _respond_busy(self, _: Request, error: Exception) -> Response:
         return PlainTextResponse(str(error), 503, {"Retry-After": "1"})

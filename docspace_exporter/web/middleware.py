@@ -1,4 +1,4 @@
-"""What the web configuration puts around the endpoints: passwords, and headers on every answer."""
+"""What every request passes: slow-client protection, passwords and configured headers."""
 
 import asyncio
 import base64
@@ -16,20 +16,20 @@ from docspace_exporter.web.passwords import BusyError, PasswordChecker
 logger = logging.getLogger(__name__)
 
 WRITE_DEADLINE = 30.0
-"""Seconds in which a client must have taken its answer."""
+"""Seconds within which a client must have read its response."""
 
 _PIECE = 64 * 1024
 
 
 class ResponseHeadersMiddleware:
-    """Sets the configured headers on every answer, in place of the endpoint's own of that name."""
+    """Sets the configured headers on every response, replacing the endpoint's own."""
 
     def __init__(self, app: ASGIApp, current: Callable[[], WebConfig]) -> None:
         self._app = app
         self._current = current
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the application does."""
+        """Respond like the application."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -40,36 +40,36 @@ class ResponseHeadersMiddleware:
 
 
 class BasicAuthMiddleware:
-    """Lets in whoever gives a configured user's name and password; everybody while there is no such user."""
+    """Requires the name and password of a configured user, if there are any users."""
 
     def __init__(
         self, app: ASGIApp, current: Callable[[], WebConfig], open_paths: Collection[str] = ()
     ) -> None:
-        """Take the paths that need no password; all others do."""
+        """`open_paths` need no password."""
         self._app = app
         self._current = current
         self._open_paths = frozenset(open_paths)
         self._passwords = PasswordChecker()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the application does, or 401; 503 while too many passwords wait to be checked."""
+        """Respond like the application, with 401, or with 503 while too many passwords are waiting."""
         users = self._current().users
         is_open = not users or scope["type"] == "lifespan" or scope["path"] in self._open_paths
-        answer = self._app if is_open else await self._refusal(scope, users) or self._app
-        await answer(scope, receive, send)
+        respond = self._app if is_open else await self._rejection(scope, users) or self._app
+        await respond(scope, receive, send)
 
-    async def _refusal(self, scope: Scope, users: Mapping[str, bytes]) -> Response | None:
+    async def _rejection(self, scope: Scope, users: Mapping[str, bytes]) -> Response | None:
         credentials = _credentials(scope)
         try:
             if credentials and await self._passwords.verify(users, *credentials):
                 return None
         except BusyError:
-            return PlainTextResponse("Too many passwords to check: try again.\n", 503, {"Retry-After": "1"})
+            return PlainTextResponse("Too many login attempts, try again later.\n", 503, {"Retry-After": "1"})
         return PlainTextResponse("Unauthorized\n", 401, {"WWW-Authenticate": "Basic"})
 
 
 def _credentials(scope: Scope) -> tuple[str, bytes] | None:
-    """Return the user and password of a request; None where there are none that can be read."""
+    """Return the user and password of a request; None if there are none or they are malformed."""
     scheme, _, encoded = Headers(scope=scope).get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -81,19 +81,19 @@ def _credentials(scope: Scope) -> tuple[str, bytes] | None:
 
 
 class SlowClientMiddleware:
-    """Sends answers in small pieces, and cuts a client off that does not take its answer in time.
+    """Sends responses in small pieces, and disconnects clients that do not read them in time.
 
-    A client that never reads so holds one piece, not a copy of the exposition, and that not for long.
+    A client that never reads then takes the memory of one piece, not of the whole exposition.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Respond to a request."""
         transport: asyncio.Transport = scope["state"]["transport"]
         if scope["type"] != "http" or scope["http_version"] not in {"1.0", "1.1"}:
-            # hypercorn lets a client switch to WebSocket or HTTP/2, which nobody scrapes by.
+            # hypercorn lets a client switch to WebSocket or HTTP/2, which no scraper uses.
             transport.abort()
             return
         started: list[float] = []
@@ -115,18 +115,20 @@ class SlowClientMiddleware:
         except ConnectionAbortedError:
             pass
         except Exception as error:
-            # Its text may quote anything; its type and place are what a report needs.
-            logger.log(logging.ERROR, "A request failed inside: please report this", extra=_place(error))
+            # Its text may quote anything; its type and location are enough for a bug report.
+            logger.log(logging.ERROR, "Internal error: please report this as a bug", extra=_location(error))
             if not started:
-                await PlainTextResponse("The exporter failed, see its log.\n", 500)(scope, receive, send)
+                await PlainTextResponse("Internal error, see the log of the exporter.\n", 500)(
+                    scope, receive, send
+                )
         finally:
             gone.cancel()
 
 
 async def _disconnection(receive: Receive) -> Message:
-    """Return the news that the client has gone; its request's body, which no endpoint reads, is let go.
+    """Return the message that the client has disconnected; the body of its request is discarded.
 
-    hypercorn would wait for somebody to take the body, even after the client has gone.
+    hypercorn would wait for an endpoint to read the body, even after the client has disconnected.
     """
     while (message := await receive())["type"] != "http.disconnect":
         pass
@@ -138,14 +140,14 @@ def _pieces(message: Message) -> Iterator[Message]:
     if len(body) <= _PIECE:
         yield message
         return
-    for begin in range(0, len(body), _PIECE):
-        more = message.get("more_body", False) or begin + _PIECE < len(body)
-        yield {**message, "body": body[begin : begin + _PIECE], "more_body": more}
+    for start in range(0, len(body), _PIECE):
+        more = message.get("more_body", False) or start + _PIECE < len(body)
+        yield {**message, "body": body[start : start + _PIECE], "more_body": more}
 
 
-def _place(error: BaseException) -> dict[str, str]:
+def _location(error: BaseException) -> dict[str, str]:
     frames = traceback.extract_tb(error.__traceback__)
     return {
         "error": type(error).__name__,
-        "place": f"{frames[-1].name}:{frames[-1].lineno}" if frames else "",
+        "location": f"{frames[-1].name}:{frames[-1].lineno}" if frames else "",
     }

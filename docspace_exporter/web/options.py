@@ -1,10 +1,10 @@
-"""What the `--web.…` flags say about the endpoints."""
+"""Settings of the endpoints, from the `--web.…` flags."""
 
 import msgspec
 
 
 class WebOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the `--web.…` flags say of the endpoints."""
+    """Settings of the endpoints."""
 
     telemetry_path: str = "/metrics"
     max_requests: int = 40

@@ -1,4 +1,4 @@
-"""Checks passwords against bcrypt hashes without letting the cost of bcrypt fall on anybody else."""
+"""Verifies passwords against bcrypt hashes without delaying other requests."""
 
 import asyncio
 import hashlib
@@ -10,32 +10,32 @@ from concurrent.futures import ThreadPoolExecutor
 import bcrypt
 
 LONGEST_PASSWORD = 72
-"""Bytes; bcrypt does not look at more."""
+"""Bytes; bcrypt ignores the rest."""
 
 MAX_WAITING = 40
-"""Checks that may wait for their turn: about three seconds' work at a cost of 10."""
+"""Passwords that may wait to be verified: about three seconds of work at a cost of 10."""
 
 
 class BusyError(Exception):
-    """Too many passwords wait to be checked."""
+    """Too many passwords are waiting to be verified."""
 
 
 class PasswordChecker:
-    """Runs bcrypt for one password at a time, in a thread of its own, and once only for one that was right.
+    """Runs bcrypt for one password at a time in a separate thread, and only once for a correct password.
 
-    What was right is remembered, one for each user, as a keyed digest of hash and password: when the hash
-    changes it no longer counts.
+    The last correct password of each user is remembered as a keyed digest of hash and password, which becomes
+    invalid when the hash changes.
     """
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
-        self._right: dict[str, bytes] = {}
+        self._verified: dict[str, bytes] = {}
         self._waiting = 0
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bcrypt")
 
     async def verify(self, users: Mapping[str, bytes], user: str, password: bytes) -> bool:
-        """Tell whether a password is that of one of the users, given with their hashes; raises BusyError."""
+        """Return whether a user's password is correct; `users` maps names to hashes. Raises BusyError."""
         known = user in users
         password_hash = users[user] if known else self._other_hash(users, user)
         digest = self._digest(password_hash + password)
@@ -48,27 +48,27 @@ class PasswordChecker:
         self._waiting += 1
         try:
             async with self._turn:
-                right = self._is_remembered(user, digest) or await self._run_bcrypt(password, password_hash)
+                correct = self._is_remembered(user, digest) or await self._run_bcrypt(password, password_hash)
         finally:
             self._waiting -= 1
-        if known and right:
-            self._right[user] = digest
-        return known and right
+        if known and correct:
+            self._verified[user] = digest
+        return known and correct
 
     async def _run_bcrypt(self, password: bytes, password_hash: bytes) -> bool:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, bcrypt.checkpw, password, password_hash)
 
-    def _other_hash(self, users: Mapping[str, bytes], stranger: str) -> bytes:
-        """Return a user's hash to check a stranger's password against: the time it takes must tell nothing.
+    def _other_hash(self, users: Mapping[str, bytes], user: str) -> bytes:
+        """Return the hash of some user for an unknown one, so that timing does not reveal who exists.
 
-        A stranger always gets the same one, as if it were their own: costs may differ between users.
+        An unknown user always gets the same hash, because costs may differ between users.
         """
         hashes = list(users.values())
-        return hashes[int.from_bytes(self._digest(stranger.encode())) % len(hashes)]
+        return hashes[int.from_bytes(self._digest(user.encode())) % len(hashes)]
 
     def _is_remembered(self, user: str, digest: bytes) -> bool:
-        return hmac.compare_digest(self._right.get(user, b""), digest)
+        return hmac.compare_digest(self._verified.get(user, b""), digest)
 
     def _digest(self, text: bytes) -> bytes:
         return hmac.digest(self._key, text, hashlib.sha256)

@@ -1,4 +1,4 @@
-"""Certificates and keys of the web configuration, which names a file for each or holds its text."""
+"""Reads certificates and keys of the web configuration, from files or inline."""
 
 import contextlib
 import os
@@ -16,14 +16,14 @@ from docspace_exporter.config.section import Section
 
 
 class Pem(msgspec.Struct, frozen=True):
-    """PEM text, and the field that gives it."""
+    """PEM text, and the field that it comes from."""
 
     field: str
     text: str
 
     @contextlib.contextmanager
     def as_file(self) -> Iterator[str]:
-        """Yield a path for OpenSSL, which reads keys from files only; the key reaches no disk for it."""
+        """Yield a path for OpenSSL, which reads keys from files only; the key is not written to disk."""
         with _nameless_file() as file:
             file.write(self.text.encode())
             file.flush()
@@ -38,10 +38,10 @@ def _nameless_file() -> IO[bytes]:
 
 
 def read(section: Section, folder: Path, name: str) -> Pem | None:
-    """Return what the field `name_file` or else `name` gives; None where neither gives any."""
+    """Return the PEM text of the field `name_file` or `name`; None if neither is set."""
     inline, file = section.read(name, str), section.file_name(f"{name}_file")
     if inline and file:
-        section.add_error(name, f"and {name}_file are both given: keep one")
+        section.add_error(name, f"and {name}_file are both set: remove one")
     if not file:
         return Pem(name, _ascii(inline.encode())) if inline else None
     path = folder / file
@@ -53,27 +53,27 @@ def read(section: Section, folder: Path, name: str) -> Pem | None:
 
 
 def _ascii(content: bytes) -> str:
-    """Return PEM as text; comments around it may be in any encoding."""
+    """Return PEM as text; comments around it may have any encoding."""
     return content.decode("ascii", "ignore")
 
 
 def trust(section: Section, authority: Pem, context: ssl.SSLContext) -> bool:
-    """Have a context trust certificates; an error, and False, where there are none."""
+    """Make a context trust certificates; if there are none, add an error and return False."""
     try:
         context.load_verify_locations(cadata=authority.text)
     except (ssl.SSLError, ValueError):
-        section.add_error(authority.field, "has no certificate in PEM form")
+        section.add_error(authority.field, "contains no PEM certificate")
         return False
     return True
 
 
 def load_certificate(section: Section, folder: Path, context: ssl.SSLContext) -> None:
-    """Have a context show the certificate of a section, with its chain; what is wrong is an error."""
+    """Load the certificate of a section, with its chain, into a context; problems become errors."""
     certificate, key = read(section, folder, "cert"), read(section, folder, "key")
     if certificate is None:
-        section.add_error("cert_file", "is missing: name the file with the server's certificate")
+        section.add_error("cert_file", "is missing: set it to the file with the server's certificate")
     if key is None:
-        section.add_error("key_file", "is missing: name the file with the certificate's private key")
+        section.add_error("key_file", "is missing: set it to the file with the certificate's private key")
     scratch = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if certificate and key and trust(section, certificate, scratch):
         _load_pair(section, certificate, key, context)
@@ -84,15 +84,15 @@ def _load_pair(section: Section, certificate: Pem, key: Pem, context: ssl.SSLCon
         with certificate.as_file() as certificate_path, key.as_file() as key_path:
             context.load_cert_chain(certificate_path, key_path, _refuse_password)
     except _EncryptedKeyError:
-        section.add_error(key.field, "is encrypted: take the password off with `openssl pkey`")
+        section.add_error(key.field, "is encrypted: remove the password with `openssl pkey`")
     except ssl.SSLError as error:
         if error.reason is None:
-            section.add_error(key.field, "has no private key in PEM form")
+            section.add_error(key.field, "contains no PEM private key")
         elif error.reason in {"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}:
             section.add_error(key.field, f"is not the key of the certificate in {certificate.field}")
         else:
             section.add_error(
-                certificate.field, f"is refused by OpenSSL: {error.reason.replace('_', ' ').lower()}"
+                certificate.field, f"is rejected by OpenSSL: {error.reason.replace('_', ' ').lower()}"
             )
 
 

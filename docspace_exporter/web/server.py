@@ -1,4 +1,4 @@
-"""Listens and serves: the socket, hypercorn's settings, signals, and a stop that nothing delays."""
+"""The HTTP server: the socket, hypercorn's settings, signals, and a prompt stop."""
 
 import asyncio
 import contextlib
@@ -25,34 +25,34 @@ from docspace_exporter.net import split_listen_address
 logger = logging.getLogger(__name__)
 
 REQUEST_DEADLINE = 10
-"""Seconds in which a client must have sent a request's head, and for which an idle connection is kept."""
+"""Seconds within which a client must send a request's headers, and for which connections may be idle."""
 
 RESPONSE_DEADLINE = 40.0
-"""Seconds from a request's head on in which all of it must be over, the client's reading of it too."""
+"""Seconds from a request's headers to the end of its response, however slowly the client reads it."""
 
 HANDSHAKE_DEADLINE = 5.0
-"""Seconds for the handshake of TLS, and for its farewell."""
+"""Seconds for the TLS handshake, and for closing TLS."""
 
 HEAD_LIMIT = 16 * 1024
-"""Bytes of a request's head."""
+"""Bytes of a request's headers."""
 
 UNSENT_LIMIT = 64 * 1024
 SEND_BUFFER = 256 * 1024
-"""Bytes of an answer that the program, and the system, keep for a client that does not read.
+"""Bytes of a response that the program and the system buffer for a client that does not read.
 
-The second bounds the speed too: 2.5 MB a second at a round trip of 100 ms.
+The second also limits the speed: 2.5 MB/s at a round trip time of 100 ms.
 """
 
 BACKLOG = 128
-"""Connections that may wait to be accepted."""
+"""Connections that may be waiting to be accepted."""
 
 GRACE = 1.0
 HARD_STOP = 1.5
-"""Seconds after a signal at which the process ends, whatever clients and portals do."""
+"""Seconds after a signal until the process exits, whatever clients and portals do."""
 
 
 class ListenError(Exception):
-    """The address cannot be listened on; the text says why."""
+    """Listening failed; the message says why."""
 
 
 def listen(address: str) -> socket.socket:
@@ -68,12 +68,12 @@ def listen(address: str) -> socket.socket:
     except socket.gaierror as error:
         reason = error.strerror
     except UnicodeError:
-        reason = "it is no name of a host"
-    raise ListenError(f"cannot listen on {address}: {reason}: choose --web.listen-address")
+        reason = "invalid host name"
+    raise ListenError(f"cannot listen on {address}: {reason}: change --web.listen-address")
 
 
 def _candidates(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
-    """Return what to try to bind, in order; without a host IPv6 and IPv4 in one, or else IPv4 alone."""
+    """Return the addresses to try to bind, in order; without a host both IPv6 and IPv4, or else only IPv4."""
     if not host:
         return [(socket.AF_INET6, ("::", port)), (socket.AF_INET, ("", port))]
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -82,7 +82,7 @@ def _candidates(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
 
 
 def _bind(family: socket.AddressFamily, target: Any) -> socket.socket:
-    # With the protocol left to the system, asyncio would not switch Nagle's delay off.
+    # Without an explicit protocol, asyncio would not disable Nagle's algorithm.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -104,17 +104,17 @@ def address_of(listener: socket.socket) -> str:
 
 
 class _Connection(TCPServer):
-    """hypercorn's connection, with bounds that it lacks."""
+    """A connection of hypercorn with the limits that it lacks."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.writer.transport.set_write_buffer_limits(UNSENT_LIMIT)
 
     async def protocol_send(self, event: Event) -> None:
-        """Send, or take note that a request begins or is over."""
+        """Send, or note that a request starts or ends."""
         await super().protocol_send(event)
         if isinstance(event, Updated) and not event.idle:
-            # A switch to HTTP/2 or WebSocket begins as a request, and may never be over.
+            # A switch to HTTP/2 or WebSocket starts as a request and may never end.
             await self.idle_task.restart(self._task_group, self._end)
 
     async def _end(self) -> None:
@@ -122,7 +122,7 @@ class _Connection(TCPServer):
         self.writer.transport.abort()
 
     async def _read_data(self) -> None:
-        """Read until the client goes, and do not wait for what it may have sent after that."""
+        """Read until the client disconnects, without waiting for anything it may have sent after that."""
         await super()._read_data()
         await self.idle_task.stop()
 
@@ -130,7 +130,7 @@ class _Connection(TCPServer):
 def _settings() -> Config:
     config = Config()
     config.keep_alive_timeout = REQUEST_DEADLINE
-    # hypercorn would count reading a slow client's answer as reading its request.
+    # hypercorn would count the time that a slow client takes to read its response.
     config.read_timeout = None
     config.h11_max_incomplete_size = HEAD_LIMIT
     config.include_server_header = False
@@ -148,7 +148,7 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; a SIGHUP, which must be blocked, calls `on_sighup` in a thread.
 
-    `on_ready` is called once these signals are heeded.
+    `on_ready` is called once these signals are handled.
     """
     _allow_many_files()
     threading.Thread(target=_wait_for_sighup, args=(on_sighup,), name="hangups", daemon=True).start()
@@ -156,14 +156,14 @@ def serve(
 
 
 def _wait_for_sighup(on_sighup: Callable[[], object]) -> None:
-    """Call once for any number of signals that come meanwhile."""
+    """Call `on_sighup` once for any number of signals that arrive during a call."""
     while True:
         signal.sigwait({signal.SIGHUP})
         on_sighup()
 
 
 def _allow_many_files() -> None:
-    """Use as many sockets as the system allows, not the fewer that it begins with."""
+    """Raise the limit of open files to the highest that the system allows."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -198,18 +198,18 @@ async def _serve_until_signal(
 async def serve_until(
     stop: asyncio.Event, app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None
 ) -> None:
-    """Serve until told to stop, and then give what is under way a moment to end.
+    """Serve until `stop` is set, then let requests in progress end within a moment.
 
-    A request's scope has its connection in `state`, as `transport`: ASGI has no other way to cut it off.
+    A request's scope has its connection in `state`, as `transport`: ASGI has no other way to close it.
     """
     loop = asyncio.get_running_loop()
     # hypercorn and starlette type the same ASGI messages differently.
-    answerer, settings, context = ASGIWrapper(cast("Any", app)), _settings(), WorkerContext(None)
+    wrapper, settings, context = ASGIWrapper(cast("Any", app)), _settings(), WorkerContext(None)
     connections: set[asyncio.Future[None]] = set()
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         state = cast("LifespanState", {"transport": writer.transport})
-        connection = _Connection(answerer, loop, settings, context, state, reader, writer)
+        connection = _Connection(wrapper, loop, settings, context, state, reader, writer)
         task = asyncio.ensure_future(connection.run())
         connections.add(task)
         task.add_done_callback(connections.discard)
@@ -232,7 +232,7 @@ async def serve_until(
 
 
 def _ignore_client_faults(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log a failed handshake or a connection lost as what it is: nothing to act on."""
+    """Log a failed handshake or a lost connection at debug level: there is nothing to act on."""
     error = context.get("exception")
     level = logging.DEBUG if isinstance(error, OSError | asyncio.CancelledError | None) else logging.ERROR
     logger.log(level, "Connection: %s", context["message"], extra={"error": type(error).__name__})

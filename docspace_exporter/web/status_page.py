@@ -1,4 +1,4 @@
-"""The page at `/` for a person: portals with their state, and their keys in words."""
+"""The status page at `/`: portals with their state, and their keys."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -21,14 +21,14 @@ HEADERS = {
 }
 
 ROW_LIMIT = 500
-"""Keys shown of a portal at most; the filter looks through all of them."""
+"""Most keys shown per portal; the filter searches all of them."""
 
 _FOLDER = Path(__file__).parent
 STATIC_FILES = {
     "/-/static/status.css": ((_FOLDER / "static" / "status.css").read_bytes(), "text/css"),
     "/-/static/status.js": ((_FOLDER / "static" / "status.js").read_bytes(), "text/javascript"),
 }
-"""Content and media type of what the page uses, by path."""
+"""Content and media type of the page's files, by path."""
 
 _DAY = 86_400
 _UNITS = (
@@ -38,7 +38,7 @@ _UNITS = (
     ("hour", 3600, 3600),
     ("minute", 60, 60),
 )
-"""Units with their seconds, and the seconds from which each is used: days are what rotating is planned in."""
+"""Units, their seconds, and the seconds from which each is used: key rotation is planned in days."""
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_FOLDER / "templates"),
@@ -50,7 +50,7 @@ _TEMPLATES = jinja2.Environment(
 
 
 class KeyRow(msgspec.Struct, frozen=True):
-    """One key as words."""
+    """One key, formatted."""
 
     key: ApiKey
     owner: str
@@ -63,11 +63,11 @@ class KeyRow(msgspec.Struct, frozen=True):
     expires: str
     expiry_date: str
     search: str
-    """What the filter looks through, in small letters."""
+    """Text that the filter searches, in lower case."""
 
 
 class PortalSection(msgspec.Struct, frozen=True):
-    """One portal as words."""
+    """One portal, formatted."""
 
     state: PortalState
     polled: str
@@ -77,7 +77,7 @@ class PortalSection(msgspec.Struct, frozen=True):
 
 
 def render(states: Sequence[PortalState], wanted: str, telemetry_path: str) -> str:
-    """Return the page, with the keys that have `wanted` in their name, postfix, owner or access."""
+    """Return the page with the keys whose name, postfix, owner or access contains `wanted`."""
     now = time()
     sections = [_section(state, wanted.strip(), now) for state in states]
     return _TEMPLATES.get_template("status.html").render(
@@ -90,7 +90,7 @@ def render(states: Sequence[PortalState], wanted: str, telemetry_path: str) -> s
 
 
 def render_link(telemetry_path: str) -> str:
-    """Return a page with no more than a link to the metrics."""
+    """Return a page with only a link to the metrics."""
     return _TEMPLATES.get_template("link.html").render(telemetry_path=telemetry_path)
 
 
@@ -106,7 +106,7 @@ def _section(state: PortalState, wanted: str, now: float) -> PortalSection:
 
 
 def _rank(key: ApiKey, now: float) -> tuple[int, float]:
-    """Return where a key stands: the soonest to expire first, then the newest expired, the rest last."""
+    """Return the sort key: first the soonest to expire, then the most recently expired, then the rest."""
     if key.expiry is None or math.isinf(key.expiry):
         return 2, 0.0
     return (0, key.expiry) if key.expiry > now else (1, -key.expiry)
@@ -150,7 +150,7 @@ def _expiry_in_words(key: ApiKey, now: float) -> str:
 
 
 def in_words(moment: float, now: float) -> str:
-    """Return how far a moment is from now, rounded: `in 2 days`, `3 hours ago`."""
+    """Return the rounded distance of a time from now: `in 2 days`, `3 hours ago`."""
     distance = abs(moment - now)
     for unit, seconds, least in _UNITS:
         if distance >= least:

@@ -1,7 +1,7 @@
-"""TLS of the exporter's own server: what `tls_server_config` of the web configuration says, as an SSLContext.
+"""Turns `tls_server_config` of the web configuration into an SSLContext.
 
-Field names, values and defaults are those of Prometheus' exporter-toolkit, which names versions, suites and
-curves as Go does. What Python's ssl cannot do is an error, never ignored.
+Field names, values and defaults are those of exporter-toolkit, which names versions, cipher suites and curves
+as Go does. Settings that Python's ssl does not support are errors; none is ignored.
 """
 
 import ipaddress
@@ -58,24 +58,24 @@ _UNVERIFIED_CLIENT_AUTH = {"RequestClientCert", "RequireAnyClientCert", "Require
 
 
 class ReloadingContext(ssl.SSLContext):
-    """Begins each handshake with the newest context, so that renewed certificates need no restart."""
+    """Uses the newest context for each handshake, so that renewed certificates need no restart."""
 
     _newest: Callable[[], ssl.SSLContext]
 
     def __new__(cls, _newest: Callable[[], ssl.SSLContext]) -> "ReloadingContext":
-        """Return a server's context without a certificate: none of its own connections are ever made."""
+        """Return a server context without a certificate: it never makes connections itself."""
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
 
     def __init__(self, newest: Callable[[], ssl.SSLContext]) -> None:
         self._newest = newest
 
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
-        """Return a connection of the newest context: what asyncio calls, once for each client."""
+        """Return a connection of the newest context; asyncio calls this once per client."""
         return self._newest().wrap_bio(*arguments, **options)
 
 
 def read_context(section: Section, folder: Path) -> ssl.SSLContext:
-    """Return the context that a section describes; where that adds errors, it is not for use."""
+    """Return the context of a section, which must not be used if it has errors."""
     context = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
@@ -88,13 +88,13 @@ def read_context(section: Section, folder: Path) -> ssl.SSLContext:
 
 
 def named_files(section: Section, folder: Path) -> tuple[Path, ...]:
-    """Return the files that a section names, whether they are there or not."""
+    """Return the files that a section names, whether or not they exist."""
     names = (section.read(field, str) for field in FILE_FIELDS)
     return tuple(folder / name for name in names if name)
 
 
 class _ServerConnection(ssl.SSLObject):
-    """Refuses a client whose certificate has no allowed name, and logs why handshakes fail."""
+    """Rejects clients whose certificate has no allowed name, and logs why handshakes fail."""
 
     def do_handshake(self) -> None:
         try:
@@ -112,7 +112,7 @@ class _ServerConnection(ssl.SSLObject):
             return
         names = set(_alternative_names(self.getpeercert() or {}))
         if allowed.isdisjoint(names):
-            raise ssl.SSLCertVerificationError(f"client_allowed_sans has none of {sorted(names)}")
+            raise ssl.SSLCertVerificationError(f"none of {sorted(names)} is in client_allowed_sans")
 
 
 class _ServerContext(ssl.SSLContext):
@@ -129,7 +129,7 @@ def _alternative_names(certificate: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _one_spelling(name: str) -> str:
-    """Return an IP address as Python writes it, any other name as it is."""
+    """Return an IP address in its usual spelling, any other name unchanged."""
     try:
         return str(ipaddress.ip_address(name.strip()))
     except ValueError:
@@ -139,7 +139,7 @@ def _one_spelling(name: str) -> str:
 def _set_versions(section: Section, context: ssl.SSLContext) -> None:
     for field in ("min_version", "max_version"):
         if section.read(field, str) in _OLD_VERSIONS:
-            section.add_error(field, "is older than OpenSSL's security level allows: use TLS12 or TLS13")
+            section.add_error(field, "is too old for OpenSSL's security level: use TLS12 or TLS13")
     lowest = _choice(section, "min_version", _VERSIONS, ssl.TLSVersion.TLSv1_2)
     highest = _choice(section, "max_version", _VERSIONS, ssl.TLSVersion.TLSv1_3)
     if lowest > highest:
@@ -151,11 +151,11 @@ def _set_ciphers(section: Section, context: ssl.SSLContext) -> None:
     names = _known_names(section, "cipher_suites", {*_CIPHERS, *_TLS13_CIPHERS})
     suites = [_CIPHERS[name] for name in names if name in _CIPHERS]
     if names and not suites and context.minimum_version < ssl.TLSVersion.TLSv1_3:
-        section.add_error("cipher_suites", "lists none for TLS 1.2: add one, or set min_version: TLS13")
+        section.add_error("cipher_suites", "lists no suite of TLS 1.2: add one, or set min_version: TLS13")
     if _TLS13_CIPHERS - {*names} not in (_TLS13_CIPHERS, set()):
         section.add_error(
             "cipher_suites",
-            "lists some suites of TLS 1.3, of which all three are always on: list all or none",
+            "lists some suites of TLS 1.3, all three of which are always enabled: list all or none",
         )
     context.set_ciphers(":".join(suites or _DEFAULT_CIPHERS))
     if section.read("prefer_server_cipher_suites", bool) is False:
@@ -182,15 +182,15 @@ def _set_curve(section: Section, context: ssl.SSLContext) -> None:
 def _set_client_auth(section: Section, folder: Path, context: _ServerContext) -> None:
     if section.read("client_auth_type", str) in _UNVERIFIED_CLIENT_AUTH:
         section.add_error(
-            "client_auth_type", "asks for certificates that nobody verifies: use RequireAndVerifyClientCert"
+            "client_auth_type", "requests certificates without verifying them: use RequireAndVerifyClientCert"
         )
     mode = _choice(section, "client_auth_type", _CLIENT_AUTH, ssl.CERT_NONE)
     authority = pem.read(section, folder, "client_ca")
     if authority is None and mode is not ssl.CERT_NONE:
-        section.add_error("client_ca_file", "is missing: name the file with the CA whose clients may connect")
+        section.add_error("client_ca_file", "is missing: set it to the file with the CA of the clients")
     elif authority and mode is ssl.CERT_NONE:
         section.add_error(
-            "client_auth_type", f"is missing: {authority.field} needs RequireAndVerifyClientCert"
+            "client_auth_type", f"is missing: {authority.field} requires RequireAndVerifyClientCert"
         )
     elif authority:
         pem.trust(section, authority, context)
@@ -204,9 +204,9 @@ def _set_allowed_sans(section: Section, context: _ServerContext) -> None:
         return
     context.allowed_sans = frozenset(map(_one_spelling, _strings(section, "client_allowed_sans")))
     if not context.allowed_sans:
-        section.add_error("client_allowed_sans", "is empty: nobody could connect")
+        section.add_error("client_allowed_sans", "is empty: no client could connect")
     elif context.verify_mode is not ssl.CERT_REQUIRED:
-        section.add_error("client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert")
+        section.add_error("client_allowed_sans", "requires client_auth_type: RequireAndVerifyClientCert")
 
 
 def _choice(section: Section, field: str, choices: Mapping[str, T], default: T) -> T:
@@ -214,7 +214,7 @@ def _choice(section: Section, field: str, choices: Mapping[str, T], default: T) 
     if name is None:
         return default
     if name not in choices:
-        hint = strict_yaml.nearest(name, choices) or f"; the values are {', '.join(choices)}"
+        hint = strict_yaml.nearest(name, choices) or f"; expected one of {', '.join(choices)}"
         section.add_error(field, f"unknown value{hint}")
     return choices.get(name, default)
 
@@ -223,7 +223,7 @@ def _known_names(section: Section, field: str, known: Collection[str]) -> list[s
     names = _strings(section, field)
     for index, name in enumerate(names):
         if name not in known:
-            hint = strict_yaml.nearest(name, known) or f"; the values are {', '.join(sorted(known))}"
+            hint = strict_yaml.nearest(name, known) or f"; expected one of {', '.join(sorted(known))}"
             section.add_error(f"{field}[{index}]", f"unknown value{hint}")
     return [name for name in names if name in known]
 
@@ -232,5 +232,5 @@ def _strings(section: Section, field: str) -> list[str]:
     values = section.read(field, list) or []
     for index, value in enumerate(values):
         if not isinstance(value, str):
-            section.add_error(f"{field}[{index}]", "is not a string: put it in quotes")
+            section.add_error(f"{field}[{index}]", "must be a string: put it in quotes")
     return [value for value in values if isinstance(value, str)]

@@ -61,7 +61,7 @@ def test_it_lists_the_choices_of_a_flag(flag: str) -> None:
 def test_it_lists_exactly_the_fields_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("a list is none")
-    with pytest.raises(ConfigError, match=f"of the fields {', '.join(first_cells('The file'))}$"):
+    with pytest.raises(ConfigError, match=f"the fields are {', '.join(first_cells('The file'))}$"):
         portals.load_file(file)
 
 

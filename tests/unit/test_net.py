@@ -22,5 +22,5 @@ def test_listen_addresses_are_split(address: str, expected: tuple[str, int]) -> 
     "address", ["", "10059", "localhost", "::1:10059", ":port", ":65536", "host:-1", "host:"]
 )
 def test_invalid_listen_addresses_are_refused(address: str) -> None:
-    with pytest.raises(net.AddressError, match="write host:port, :port or"):
+    with pytest.raises(net.AddressError, match="expected host:port, :port or"):
         net.split_listen_address(address)

@@ -25,7 +25,7 @@ def test_what_nobody_foresaw_changes_nothing_and_is_told_without_its_text(
     exposition = Exposition(exporter, CollectorRegistry())
     reloader = Reloader(load, exporter, Poller(exposition.update), exposition)
     errors = reloader.reload()
-    assert errors == ["reading it broke with RuntimeError: please report this"]
+    assert errors == ["unexpected RuntimeError: please report this as a bug"]
     assert values(samples(exposition.render(Format.TEXT, gzip=False).decode()), SUCCESSFUL) == {(): 0}
     (log,) = caplog.records
     assert (log.levelno, "hunter2" in caplog.text) == (logging.ERROR, False)

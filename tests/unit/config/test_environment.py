@@ -68,25 +68,25 @@ def test_mistakes_name_the_variables_and_come_together() -> None:
         DOCSPACE_POLL_INTERVAL="60",
         DOCSPACE_ALLOW_HTTP="maybe",
     ) == (
-        "DOCSPACE_ALLOW_HTTP: is not a boolean: write true or false",
-        "DOCSPACE_NAME: is empty or has characters that cannot be printed",
-        "DOCSPACE_POLL_INTERVAL: is not a duration: write it with its unit, such as 30s, 5m or 1h30m",
-        "DOCSPACE_API_KEY: and DOCSPACE_API_KEY_FILE are both given: keep one",
+        "DOCSPACE_ALLOW_HTTP: must be a boolean: write true or false",
+        "DOCSPACE_NAME: is empty or contains unprintable characters",
+        "DOCSPACE_POLL_INTERVAL: is not a valid duration: expected one with a unit, such as 30s, 5m or 1h30m",
+        "DOCSPACE_API_KEY: and DOCSPACE_API_KEY_FILE are both set: remove one",
     )
 
 
 def test_a_missing_key_names_the_variable_to_set() -> None:
     assert errors(DOCSPACE_API_KEY="") == (
-        "DOCSPACE_API_KEY_FILE: is missing: name the file that holds the portal's API key",
+        "DOCSPACE_API_KEY_FILE: is missing: set it to the file that contains the portal's API key",
     )
 
 
 @pytest.mark.parametrize(
     ("key", "error"),
     [
-        ("sk-hunter2\nsk-1", "has white space in it: give the key alone, in one line, without Bearer"),
-        ("Bearer sk-hunter2", "has white space in it: give the key alone, in one line, without Bearer"),
-        ("sk-hunter2\udcff", "has characters other than printable ASCII: copy the key anew"),
+        ("sk-hunter2\nsk-1", "contains white space: expected only the key, on one line, without Bearer"),
+        ("Bearer sk-hunter2", "contains white space: expected only the key, on one line, without Bearer"),
+        ("sk-hunter2\udcff", "contains characters other than printable ASCII: copy the key again"),
     ],
 )
 def test_a_key_that_is_not_printable_ascii_is_refused_and_not_quoted(key: str, error: str) -> None:

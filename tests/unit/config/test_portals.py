@@ -9,7 +9,7 @@ import pytest
 from docspace_exporter.config.portals import Config, KeyUnreadableError, Portal, TlsConfig, load_file
 from docspace_exporter.config.section import ConfigError
 
-SPACED = "has white space in it: give the key alone, in one line, without Bearer"
+SPACED = "contains white space: expected only the key, on one line, without Bearer"
 
 BAD_FILES = sorted((Path(__file__).parent / "configs").glob("*.yml"))
 
@@ -54,7 +54,7 @@ def test_there_are_bad_files() -> None:
 
 def test_a_mistake_begins_with_the_path_of_the_file(path: Path) -> None:
     path.write_text("portals: []")
-    with pytest.raises(ConfigError, match=rf"^{path}: portals: lists no portal"):
+    with pytest.raises(ConfigError, match=rf"^{path}: portals: is missing or empty"):
         load_file(path)
 
 
@@ -242,23 +242,23 @@ class TestKeyFile:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"", "is empty: give the portal's API key"),
-            (b" \r\n", "is empty: give the portal's API key"),
+            (b"", "is empty: expected the portal's API key"),
+            (b" \r\n", "is empty: expected the portal's API key"),
             (b"Bearer sk-hunter2", SPACED),
             (b"sk-hunter2\nsk-hunter2", SPACED),
-            (b"sk-hunter2\0", "has characters other than printable ASCII: copy the key anew"),
+            (b"sk-hunter2\0", "contains characters other than printable ASCII: copy the key again"),
             ("sk-hunter2".encode("utf-16"), "is UTF-16: save it as plain text"),
             (
                 "sk-hunter2".encode("utf-16-be"),
-                "has characters other than printable ASCII: copy the key anew",
+                "contains characters other than printable ASCII: copy the key again",
             ),
             (b"\xfe\xff\0s\0k", "is UTF-16: save it as plain text"),
-            ("sk-hunter2é".encode(), "has characters other than printable ASCII: copy the key anew"),
+            ("sk-hunter2é".encode(), "contains characters other than printable ASCII: copy the key again"),
             (
                 b"sk-***9f3a\n",
-                "is the key as the portal masks it: it shows a new key whole once, make another",
+                "is a masked key: the portal shows a key in full only once, so create another",
             ),
-            (b"sk-" + b"a" * 8190, "has over 8192 bytes: put the API key alone into it"),
+            (b"sk-" + b"a" * 8190, "is larger than 8192 bytes: expected only the API key"),
         ],
     )
     def test_a_file_without_one_key_is_told_and_not_quoted(

@@ -88,7 +88,7 @@ def test_an_encrypted_key_is_refused_without_asking_for_its_password(path: Path)
     )
     path.write_text("tls_server_config: {cert_file: server.crt, key_file: locked.key}")
     assert errors(path) == [
-        "tls_server_config.key_file: is encrypted: take the password off with `openssl pkey`"
+        "tls_server_config.key_file: is encrypted: remove the password with `openssl pkey`"
     ]
 
 
@@ -105,7 +105,7 @@ def test_a_certificate_that_openssl_finds_too_weak_is_refused(path: Path, author
     key = rsa.generate_private_key(65537, 1024)
     write_pair_of_name(authority, x509.DNSName("localhost"), path.parent / "weak", key)
     path.write_text("tls_server_config: {cert_file: weak.crt, key_file: weak.key}")
-    assert errors(path) == ["tls_server_config.cert_file: is refused by OpenSSL: ee key too small"]
+    assert errors(path) == ["tls_server_config.cert_file: is rejected by OpenSSL: ee key too small"]
 
 
 def test_an_empty_file_means_plain_http_for_all(path: Path) -> None:
@@ -226,7 +226,7 @@ def test_what_nobody_foresaw_leaves_the_old_in_force_and_is_told_without_its_tex
         patch.setattr(web_config, "load", break_down)
         assert "prometheus" in watched.current().users
     assert caplog.messages == [
-        f"Web configuration not reloaded: {path}: reading it broke with RuntimeError: please report this"
+        f"Web configuration not reloaded: {path}: unexpected RuntimeError: please report this as a bug"
     ]
     assert "grafana" in watched.current().users
 
@@ -262,17 +262,17 @@ def test_a_file_that_a_broken_one_names_may_come_later(path: Path, authority: tr
 @pytest.mark.parametrize(
     ("before", "after", "error"),
     [
-        (TLS + "}", "", "tls_server_config: TLS begins and ends by a restart only"),
-        ("", TLS + "}", "tls_server_config: TLS begins and ends by a restart only"),
+        (TLS + "}", "", "tls_server_config: enabling or disabling TLS requires a restart"),
+        ("", TLS + "}", "tls_server_config: enabling or disabling TLS requires a restart"),
         (
             TLS + ", client_ca_file: ca.crt, client_auth_type: RequireAndVerifyClientCert}",
             TLS + "}",
-            "tls_server_config.client_auth_type: is weakened by a restart only",
+            "tls_server_config.client_auth_type: weakening it requires a restart",
         ),
         (
             f"basic_auth_users: {{prometheus: {HASH}}}",
             "",
-            "basic_auth_users: passwords are given up by a restart only",
+            "basic_auth_users: removing all users requires a restart",
         ),
     ],
 )

@@ -245,7 +245,7 @@ def test_without_a_host_it_listens_on_ipv4_and_ipv6() -> None:
 def test_a_port_that_is_taken_is_said_so() -> None:
     with (
         server.listen("127.0.0.1:0") as listener,
-        pytest.raises(server.ListenError, match=r"Address already in use: choose --web\.listen-address"),
+        pytest.raises(server.ListenError, match=r"Address already in use: change --web\.listen-address"),
     ):
         server.listen(f"127.0.0.1:{listener.getsockname()[1]}")
 
