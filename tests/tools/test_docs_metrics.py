@@ -5,6 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import requests
@@ -13,8 +15,11 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from docspace_exporter import metrics
+from docspace_exporter.demo import DemoPortal, sample_keys
 from docspace_exporter.docspace.failures import Reason
 from tests.support import documents, processes
+from tests.support.faulty_portal import FaultyPortal, answer, by_path
+from tests.support.portals import SECRET, envelope, record
 
 DOCUMENT = documents.read("docs/metrics.md")
 QUESTIONS = documents.read("docs/faq.md")
@@ -22,7 +27,7 @@ LISTED = {row[0].plain: row[1:] for row in DOCUMENT.tables["Metrics"]}
 REASON_TABLE = DOCUMENT.tables["docspace_poll_failures_total"]
 RULES = processes.ROOT / "prometheus" / "rules.yml"
 DASHBOARD = processes.ROOT / "grafana" / "dashboards" / "docspace-api-keys.json"
-WHY_UNUSED = "On no panel, in no alert: "
+WHY_UNUSED = "Not used by the dashboard or the alerts: "
 KEY_LABELS = {"portal", "id", "name", "postfix"}
 
 Exposed = Mapping[str, Metric]
@@ -30,7 +35,7 @@ Exposed = Mapping[str, Metric]
 
 @dataclass(frozen=True)
 class Scene:
-    """What the demo exposes, and a Prometheus that has scraped it."""
+    """What the demo portal and one with a malformed key expose, and a Prometheus that scraped it."""
 
     exposed: Exposed
     prometheus: str
@@ -39,8 +44,14 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("demo")
-    with processes.exporter(folder, "--demo") as exporter:
-        processes.wait_for(lambda: exporter.answers("/-/ready"), "the demo polled")
+    odd = answer(body=envelope([record(name=5)]))
+    admin, nobody = answer(body=envelope({"isAdmin": True})), answer(body=envelope([]))
+    with (
+        DemoPortal(sample_keys(datetime.now(UTC))) as demo,
+        FaultyPortal(by_path(answer(), keys=odd, own_user=admin, members=nobody)) as malformed,
+        processes.exporter(folder, f"--config.file={write_config(folder, demo, malformed)}") as exporter,
+    ):
+        processes.wait_for(lambda: exporter.answers("/-/ready"), "the first polls")
         text = requests.get(exporter.url + "/metrics", timeout=5).text
         job = {
             "job_name": "docspace",
@@ -49,9 +60,19 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         config = {"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}
         with processes.prometheus(folder, config) as prometheus:
             processes.wait_for(
-                lambda: answer(prometheus.url, "count_over_time(docspace_up[1m]) >= 2"), "two scrapes"
+                lambda: result(prometheus.url, "count_over_time(docspace_up[1m]) >= 2"), "two scrapes"
             )
             yield Scene({series_name(family): family for family in families(text)}, prometheus.url)
+
+
+def write_config(folder: Path, demo: DemoPortal, malformed: FaultyPortal) -> Path:
+    portals = [
+        {"name": "demo", "url": demo.url, "api_key": demo.keys[-1].secret},
+        {"name": "malformed", "url": malformed.url, "api_key": SECRET},
+    ]
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump({"portals": portals}))
+    return path
 
 
 def families(text: str) -> list[Metric]:
@@ -63,7 +84,7 @@ def series_name(family: Metric) -> str:
     return f"{family.name}_total" if family.type == "counter" else family.name
 
 
-def answer(prometheus: str, query: str) -> list[object]:
+def result(prometheus: str, query: str) -> list[object]:
     """Return the series that a query gives; raises AssertionError with Prometheus' error."""
     document = requests.get(f"{prometheus}/api/v1/query", params={"query": query}, timeout=5).json()
     assert document["status"] == "success", f"{query}: {document['error']}"
@@ -109,7 +130,7 @@ def test_it_gives_each_series_the_unit_that_its_name_says() -> None:
             else {"seconds"}
             if name.endswith("_seconds")
             else {"always 1"}
-            if name.endswith("_info")
+            if name.endswith(("_info", "_malformed")) and "keys" not in name
             else {"1 or 0", "keys", "records", "polls"}
         )
         assert unit.plain in expected, name
@@ -135,12 +156,12 @@ def test_the_query_of_a_series_says_what_it_is_good_for_and_answers_with_somethi
     (block,) = DOCUMENT.blocks_under(name, "promql")
     assert block.text.startswith("# ")
     assert name in block.text
-    assert answer(scene.prometheus, block.text)
+    assert result(scene.prometheus, block.text)
 
 
 @pytest.mark.parametrize("block", [b for b in QUESTIONS.blocks if b.language == "promql"], ids=str)
 def test_a_query_among_the_questions_answers_with_something(block: documents.Block, scene: Scene) -> None:
-    assert answer(scene.prometheus, block.text)
+    assert result(scene.prometheus, block.text)
 
 
 def test_it_says_of_each_series_that_nothing_uses_why_that_is() -> None:
@@ -166,6 +187,6 @@ def test_the_series_of_the_process_that_it_names_are_exposed(scene: Scene) -> No
 def test_the_questions_count_the_series_right(scene: Scene) -> None:
     samples = [sample for family in scene.exposed.values() for sample in family.samples]
     keys = Counter(sample.labels["id"] for sample in samples if "id" in sample.labels)
-    of_portal = sum("portal" in sample.labels and "id" not in sample.labels for sample in samples)
-    told = f"A key has at most {max(keys.values())} series, a portal {of_portal} of its own"
+    of_portal = sum(sample.labels.get("portal") == "demo" and "id" not in sample.labels for sample in samples)
+    told = f"A key has at most {max(keys.values())} series, and a portal {of_portal} of its own"
     assert any(told in text.plain for _, text in QUESTIONS.paragraphs)

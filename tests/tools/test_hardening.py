@@ -20,7 +20,7 @@ from tests.support.tls_server import write_pair
 
 DOCUMENT = (ROOT / "docs" / "hardening.md").read_text()
 ADDRESS = "exporter.example:10059"
-PASSWORD = "TLS and a password"
+PASSWORD = "TLS and basic authentication"
 CERTIFICATES = "Client certificates"
 
 

@@ -95,13 +95,17 @@ def test_every_path_that_is_named_exists(name: str) -> None:
 
 
 def test_hardening_tells_the_limits_that_are_in_force() -> None:
-    limits = {text.plain for heading, text in DOCUMENTS["docs/hardening.md"].paragraphs if "harm" in heading}
+    limits = {
+        text.plain
+        for heading, text in DOCUMENTS["docs/hardening.md"].paragraphs
+        if heading == "Limits on clients"
+    }
     (told,) = limits
     for limit in (
-        f"head of its request within {server.REQUEST_DEADLINE} seconds",
+        f"its request headers within {server.REQUEST_DEADLINE} seconds",
         f"in at most {server.HEAD_LIMIT // 1024} KiB",
         f"the TLS handshake within {server.HANDSHAKE_DEADLINE:g} seconds",
-        f"its answer within {middleware.WRITE_DEADLINE:g}.",
+        f"response within {middleware.WRITE_DEADLINE:g} seconds",
         f"--web.max-requests ({options.WebOptions().max_requests})",
     ):
         assert limit in told

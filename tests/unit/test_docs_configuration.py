@@ -61,7 +61,7 @@ def test_it_lists_the_choices_of_a_flag(flag: str) -> None:
 def test_it_lists_exactly_the_fields_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("a list is none")
-    with pytest.raises(ConfigError, match=f"the fields are {', '.join(first_cells('The file'))}$"):
+    with pytest.raises(ConfigError, match=f"the fields are {', '.join(first_cells('Configuration file'))}$"):
         portals.load_file(file)
 
 
@@ -86,7 +86,7 @@ def test_it_names_every_variable_that_the_program_reads() -> None:
 
 
 def test_it_lists_the_defaults_of_durations() -> None:
-    for heading in ("The file", "Environment variables"):
+    for heading in ("Configuration file", "Environment variables"):
         told = {name.lower(): seconds(text) for name, text in defaults(heading).items() if seconds(text)}
         own = {"poll_interval": PORTAL.poll_interval, "poll_timeout": PORTAL.poll_timeout}
         assert told
@@ -103,7 +103,7 @@ def test_it_lists_the_defaults_of_switches(heading: str, struct: msgspec.Struct)
 
 
 def test_it_lists_exactly_the_labels_that_are_taken() -> None:
-    (told,) = (text.code for _, text in DOCUMENT.paragraphs if text.plain.startswith("Taken by"))
+    (told,) = (text.code for _, text in DOCUMENT.paragraphs if text.plain.startswith("Reserved for"))
     assert {*told} == {*portals.TAKEN_LABELS, "le", "quantile"}
 
 
