@@ -66,8 +66,10 @@ def test_three_errors_are_reported_with_their_paths(run: Callable[..., Outcome])
         f"docspace-exporter: {path}: {error}"
         for error in (
             "poll_intervall: unknown field; did you mean poll_interval?",
-            "portals[0].poll_interval: is not a valid duration: "
-            "expected one with a unit, such as 30s, 5m or 1h30m",
+            (
+                "portals[0].poll_interval: is not a valid duration: "
+                "expected one with a unit, such as 30s, 5m or 1h30m"
+            ),
             "portals[1].api_key_flie: unknown field; did you mean api_key_file?",
         )
     ]
