@@ -6,10 +6,14 @@
 import os
 import signal
 import sys
+from importlib.util import find_spec
 
 
 def main() -> int:
     """Run the program; returns its exit code."""
+    if not _is_posix():
+        sys.stderr.write("docspace-exporter: unsupported system: run it on Linux or another POSIX system\n")
+        return 1
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     # It stays pending, in every later thread, until the server handles it.
@@ -19,6 +23,10 @@ def main() -> int:
     from docspace_exporter import cli  # noqa: PLC0415
 
     return cli.main()
+
+
+def _is_posix() -> bool:
+    return hasattr(signal, "SIGHUP") and hasattr(signal, "pthread_sigmask") and bool(find_spec("resource"))
 
 
 if __name__ == "__main__":

@@ -61,3 +61,18 @@ def test_the_check_reads_no_bundle_for_http_portals(tmp_path: Path) -> None:
         REQUESTS_CA_BUNDLE="/absent",
     )
     assert (done.code, done.errors) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "removal",
+    [
+        "import signal; del signal.SIGHUP",
+        "import signal; del signal.pthread_sigmask",
+        "import sys; sys.modules['resource'] = None",
+    ],
+)
+def test_a_system_that_is_not_posix_is_reported_on_one_line(removal: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(removal)
+    done = run_exporter(tmp_path, "--demo", "--once", PYTHONPATH=str(tmp_path))
+    assert (done.code, done.output) == (1, "")
+    assert done.errors == ["docspace-exporter: unsupported system: run it on Linux or another POSIX system"]
