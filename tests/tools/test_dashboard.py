@@ -348,7 +348,7 @@ def test_annotations_mark_when_a_key_expired(scene: Scene, database: str) -> Non
     }
     (expired,) = (key for key in scene.keys if key.name == "mail gateway")
     assert expired.expires
-    assert marks == {("mail gateway", round(expired.expires.timestamp()))}
+    assert marks == {("mail gateway", int(expired.expires.timestamp()))}
 
 
 def test_variables_list_portals_and_their_owners(scene: Scene, database: str) -> None:

@@ -118,7 +118,7 @@ def test_each_key_links_to_the_page_where_it_is_rotated() -> None:
 
 def test_the_exporters_own_key_and_replaced_ones_are_marked() -> None:
     rows = render(state(key("a", 1), key("b", 2, replaced=True), key("c", 3, active=False), own="a")).rows
-    assert [row[0] for row in rows] == ["a this exporter", "b replaced", "c off"]
+    assert [row[0] for row in rows] == ["a this exporter", "b replaced", "c disabled"]
 
 
 def test_the_filter_finds_names_owners_postfixes_and_access() -> None:
