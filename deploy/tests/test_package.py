@@ -46,7 +46,7 @@ def test_the_wheel_holds_the_package_whole_and_nothing_else(distributions: tuple
     with zipfile.ZipFile(distributions[1]) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert names == source_files()
-    assert "docspace_exporter/templates/status.html" in names
+    assert "docspace_exporter/web/templates/status.html" in names
     assert "docspace_exporter/static/status.css" in names
 
 
