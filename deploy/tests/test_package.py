@@ -47,7 +47,7 @@ def test_the_wheel_holds_the_package_whole_and_nothing_else(distributions: tuple
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert names == source_files()
     assert "docspace_exporter/web/templates/status.html" in names
-    assert "docspace_exporter/static/status.css" in names
+    assert "docspace_exporter/web/static/status.css" in names
 
 
 def test_the_sdist_holds_what_the_package_is_built_from(distributions: tuple[Path, Path]) -> None:
