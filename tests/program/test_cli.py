@@ -16,7 +16,7 @@ from docspace_exporter import __version__
 from docspace_exporter.demo import DemoPortal
 from tests.support import processes
 from tests.support.command import EXPORTER, Outcome, write_config
-from tests.support.faulty_portal import FaultyPortal, answer
+from tests.support.faulty_portal import FaultyPortal, respond
 from tests.support.portals import ABSENT, SECRET, envelope, record
 from tests.support.processes import ROOT, wait_for
 from tests.support.samples import samples, values
@@ -123,7 +123,7 @@ def test_files_are_checked_even_if_the_configuration_has_errors(
 
 
 def test_a_missing_key_file_affects_only_its_own_portal(run: Callable[..., Outcome], tmp_path: Path) -> None:
-    with FaultyPortal(answer()) as portal:
+    with FaultyPortal(respond()) as portal:
         write_config(tmp_path, portal.url)
         with (tmp_path / "config.yaml").open("a") as file:
             file.write(f"  - {{url: '{portal.url}', name: keyless, api_key_file: absent}}\n")
@@ -167,7 +167,7 @@ def test_a_key_in_the_environment_without_a_url_is_reported(run: Callable[..., O
 def test_once_prints_everything_and_exits_1_if_a_poll_failed(
     run: Callable[..., Outcome], tmp_path: Path
 ) -> None:
-    with FaultyPortal(answer()) as good, FaultyPortal(answer(401)) as bad:
+    with FaultyPortal(respond()) as good, FaultyPortal(respond(401)) as bad:
         write_config(tmp_path, good.url, bad.url)
         done = run("--once", "--log.format=json")
     assert done.code == 1
@@ -188,7 +188,7 @@ MOVING = re.compile(
 def test_once_prints_what_metrics_shows(run: Callable[..., Outcome], tmp_path: Path) -> None:
     changes: list[dict[str, Any]] = [{}, {"id": "2", "expiresAt": ABSENT}, {"id": "3", "lastUsed": ABSENT}]
     body = envelope([record(**each) for each in changes])
-    with FaultyPortal(answer(body=body)) as portal:
+    with FaultyPortal(respond(body=body)) as portal:
         config = write_config(tmp_path, portal.url)
         with processes.exporter(tmp_path, f"--config.file={config}") as program:
             wait_for(lambda: program.answers("/-/ready"), "the first poll")
@@ -261,10 +261,10 @@ def test_an_invalid_host_is_reported_on_one_line(run: Callable[..., Outcome], tm
 
 
 def test_the_log_has_one_logfmt_line_per_event(tmp_path: Path) -> None:
-    with FaultyPortal(answer(500)) as portal:
+    with FaultyPortal(respond(500)) as portal:
         config = write_config(tmp_path, portal.url, poll_interval="300ms")
         with processes.exporter(tmp_path, f"--config.file={config}", "--log.level=info") as exporter:
-            wait_for(lambda: len(portal.heads) > 3, "several polls")
+            wait_for(lambda: len(portal.requests) > 3, "several polls")
     time_ = r"ts=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
     lines = exporter.log.splitlines()
     assert all(re.match(rf'{time_} level=(info|warn) msg="?\w', line) for line in lines)

@@ -23,7 +23,7 @@ from docspace_exporter.config import portals, section
 from docspace_exporter.web import config as web_config
 from tests.support import processes
 from tests.support.canary import CANARY, KEY, PASSWORD, SECRETS, leaks
-from tests.support.faulty_portal import Behaviour, FaultyPortal, answer, http, send_and_end
+from tests.support.faulty_portal import Behaviour, FaultyPortal, http, respond, send_and_end
 from tests.support.processes import wait_for
 
 PASSWORD_IN_URL = quote(PASSWORD, safe="")
@@ -81,7 +81,7 @@ def planted(tmp_path: Path) -> Iterator[Planted]:
     """Configurations whose portals send back the key, or are behind a proxy that fails."""
     with contextlib.ExitStack() as stack:
         echoes = [stack.enter_context(FaultyPortal(echoing(echo))) for echo in ECHOES.values()]
-        refusing = stack.enter_context(FaultyPortal(answer(407)))
+        refusing = stack.enter_context(FaultyPortal(respond(407)))
         proxies = [f"http://user:{PASSWORD_IN_URL}@127.0.0.1:{port}" for port in (refusing.port, 1)]
         (tmp_path / "key").write_text(f"{KEY}\n")
         (tmp_path / "bad_key").write_text(f"{KEY}\n{KEY}\n")

@@ -12,7 +12,7 @@ import requests
 
 from tests.support import processes
 from tests.support.command import EXPORTER, write_config
-from tests.support.faulty_portal import FaultyPortal, answer, hang
+from tests.support.faulty_portal import FaultyPortal, hang, respond
 from tests.support.processes import wait_for
 from tests.support.samples import samples, values
 
@@ -42,7 +42,7 @@ def test_a_signal_ends_the_program_even_if_a_poll_hangs(number: signal.Signals, 
     with FaultyPortal(hang) as portal:
         config = write_config(tmp_path, portal.url)
         with processes.exporter(tmp_path, f"--config.file={config}") as exporter:
-            wait_for(lambda: portal.heads, "the poll to begin")
+            wait_for(lambda: portal.requests, "the poll to begin")
             with socket.create_connection(("127.0.0.1", int(exporter.url.rpartition(":")[2]))) as idle:
                 idle.sendall(b"GET /metrics")
                 exporter.process.send_signal(number)
@@ -64,7 +64,7 @@ def test_further_signals_change_nothing_while_the_program_stops(
 
 
 def test_a_sighup_during_startup_waits_until_the_program_can_reload(tmp_path: Path) -> None:
-    with FaultyPortal(answer()) as portal:
+    with FaultyPortal(respond()) as portal:
         write_config(tmp_path, portal.url)
         command = [*EXPORTER, "--web.listen-address=127.0.0.1:0"]
         errors = tmp_path / "errors"
@@ -90,7 +90,7 @@ def test_the_program_survives_a_flood_of_sighups(tmp_path: Path) -> None:
 
 
 def test_a_sighup_reloads_the_configuration_and_an_invalid_one_changes_nothing(tmp_path: Path) -> None:
-    with FaultyPortal(answer()) as first, FaultyPortal(answer()) as second:
+    with FaultyPortal(respond()) as first, FaultyPortal(respond()) as second:
         config = write_config(tmp_path, first.url)
         with processes.exporter(tmp_path, f"--config.file={config}") as exporter:
 

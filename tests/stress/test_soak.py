@@ -56,15 +56,15 @@ class FailingPortal(FaultyPortal):
 
     secret = SECRET
     _FAULTS = (
-        faults.answer(),
-        faults.answer(401),
-        faults.answer(502, b"<h1>Bad gateway</h1>", Content_Type="text/html"),
-        faults.answer(302, Location="https://another.example/"),
+        faults.respond(),
+        faults.respond(401),
+        faults.respond(502, b"<h1>Bad gateway</h1>", Content_Type="text/html"),
+        faults.respond(302, Location="https://another.example/"),
         faults.reset,
         faults.send_and_end(b"no HTTP\r\n\r\n"),
         faults.send_and_end(faults.http()[:-20]),
-        faults.answer(body=envelope(None)),
-        faults.answer(body=gzip.compress(b"[" * 1000), Content_Encoding="gzip"),
+        faults.respond(body=envelope(None)),
+        faults.respond(body=gzip.compress(b"[" * 1000), Content_Encoding="gzip"),
         faults.drip(b" " * 1000, faults.http(body=b"", Content_Length="1000")),
     )
 

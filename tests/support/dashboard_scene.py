@@ -19,7 +19,7 @@ import yaml
 
 from docspace_exporter.demo import DemoKey, DemoPortal, User, sample_keys
 from tests.support.dashboard import View
-from tests.support.faulty_portal import FaultyPortal, answer
+from tests.support.faulty_portal import FaultyPortal, respond
 from tests.support.history import History
 from tests.support.portals import envelope, record
 from tests.support.processes import Program, exporter, prometheus, victoria_metrics, wait_for
@@ -59,7 +59,7 @@ def playing(directory: Path) -> Iterator[Scene]:
     for key, same_key in zip(keys, same_keys, strict=True):
         same_key.secret = key.secret
     with ExitStack() as stack:
-        vague = stack.enter_context(FaultyPortal(answer(body=_vague_keys(start))))
+        vague = stack.enter_context(FaultyPortal(respond(body=_vague_keys(start))))
         portals = {
             NORTH: stack.enter_context(DemoPortal(keys)),
             SOUTH: stack.enter_context(DemoPortal(same_keys)),

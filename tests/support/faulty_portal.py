@@ -22,7 +22,7 @@ class FaultyPortal:
 
     def __init__(self, behave: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self.behave = behave
-        self.heads: list[str] = []
+        self.requests: list[str] = []
         """Of all requests so far."""
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -64,7 +64,7 @@ class FaultyPortal:
                 connection = self._tls.wrap_socket(connection, server_side=True)
             with connection:
                 while head := _read_head(connection):
-                    self.heads.append(head)
+                    self.requests.append(head)
                     self.behave(connection, head)
 
 
@@ -79,10 +79,10 @@ def _read_head(connection: socket.socket) -> str:
     return head.decode("latin-1")
 
 
-GOOD_BODY = envelope([RECORD])
+VALID_BODY = envelope([RECORD])
 
 
-def http(status: int | str = 200, body: bytes = GOOD_BODY, **headers: str) -> bytes:
+def http(status: int | str = 200, body: bytes = VALID_BODY, **headers: str) -> bytes:
     """Return an answer as it is sent; an underscore in a header's name stands for a hyphen."""
     given = {"Content-Type": "application/json", "Content-Length": str(len(body))}
     given |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -90,7 +90,7 @@ def http(status: int | str = 200, body: bytes = GOOD_BODY, **headers: str) -> by
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-def answer(status: int | str = 200, body: bytes = GOOD_BODY, **headers: str) -> Behaviour:
+def respond(status: int | str = 200, body: bytes = VALID_BODY, **headers: str) -> Behaviour:
     """Answer every request so."""
     return send(http(status, body, **headers))
 
@@ -133,7 +133,7 @@ def drip(content: bytes, whole: bytes = b"", seconds: float = 0.05) -> Behaviour
     return behave
 
 
-def send_for_ever(whole: bytes, again: bytes) -> Behaviour:
+def send_forever(whole: bytes, again: bytes) -> Behaviour:
     """Send `whole`, then the same bytes again and again."""
 
     def behave(connection: socket.socket, _: str) -> None:
@@ -145,7 +145,7 @@ def send_for_ever(whole: bytes, again: bytes) -> Behaviour:
 
 
 def by_path(default: Behaviour, **behaviours: Behaviour) -> Behaviour:
-    """Do what is given for `keys`, `own_key`, `own_user` and `members`, and the default for the rest."""
+    """Do what is set for `keys`, `own_key`, `own_user` and `members`, and the default for the rest."""
     names = {
         "/api/2.0/keys": "keys",
         "/api/2.0/keys/@self": "own_key",

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from docspace_exporter.docspace.decode import KeyList
 from docspace_exporter.exposition import Exposition, Format
 from docspace_exporter.metrics import ExporterState
-from tests.support.portals import answered
+from tests.support.portals import polled
 
 HUGE = "a number of 5000 digits"
 TEXTS = st.text(st.characters(exclude_categories=[]), max_size=20) | st.sampled_from(
@@ -51,6 +51,6 @@ def encode(value: Any, *, escaped: bool = True) -> bytes:
 def exposed(listed: KeyList, format_: Format) -> str:
     """Return the exposition of what an answer brought."""
     exposition = Exposition(ExporterState("1", "2"), CollectorRegistry())
-    state = answered(*listed.keys, malformed=listed.malformed)
+    state = polled(*listed.keys, malformed=listed.malformed)
     exposition.show(ExporterState("1", "2"), lambda: [state], ())
     return exposition.render(format_, gzip=False).decode()

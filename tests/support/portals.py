@@ -57,7 +57,7 @@ def failure_at(portal: Portal) -> PollError:
     raise AssertionError("the poll did not fail")
 
 
-def answered(*keys: ApiKey, portal: Portal | None = None, **fields: Any) -> PortalState:
+def polled(*keys: ApiKey, portal: Portal | None = None, **fields: Any) -> PortalState:
     """Return the state of a portal after one good poll that brought these keys."""
     given: dict[str, Any] = {"malformed": 0, "received": 1_790_000_000.0, "identity": Identity(b""), **fields}
     return PortalState(portal or portal_at("https://acme.example"), Snapshot(keys, **given), polls=1)

@@ -33,7 +33,7 @@ KEYS = st.builds(
     replaced=st.booleans(),
 )
 KEY_LISTS = st.lists(KEYS, max_size=4, unique_by=lambda key: key.id).map(tuple)
-ANSWERS = st.builds(
+SNAPSHOTS = st.builds(
     Snapshot,
     keys=KEY_LISTS,
     malformed=st.integers(0, 9),
@@ -67,7 +67,7 @@ def states(portal: Portal) -> st.SearchStrategy[PortalState]:
     return st.builds(
         PortalState,
         portal=st.just(portal),
-        snapshot=st.none() | ANSWERS,
+        snapshot=st.none() | SNAPSHOTS,
         failure=st.none() | FAILURES,
         polls=st.integers(0, 3),
         poll_seconds=st.floats(0, 1e6),

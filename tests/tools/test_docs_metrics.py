@@ -18,7 +18,7 @@ from docspace_exporter import metrics
 from docspace_exporter.demo import DemoPortal, sample_keys
 from docspace_exporter.docspace.failures import Reason
 from tests.support import documents, processes
-from tests.support.faulty_portal import FaultyPortal, answer, by_path
+from tests.support.faulty_portal import FaultyPortal, by_path, respond
 from tests.support.portals import SECRET, envelope, record
 
 DOCUMENT = documents.read("docs/metrics.md")
@@ -44,11 +44,11 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("demo")
-    odd = answer(body=envelope([record(name=5)]))
-    admin, nobody = answer(body=envelope({"isAdmin": True})), answer(body=envelope([]))
+    odd = respond(body=envelope([record(name=5)]))
+    admin, nobody = respond(body=envelope({"isAdmin": True})), respond(body=envelope([]))
     with (
         DemoPortal(sample_keys(datetime.now(UTC))) as demo,
-        FaultyPortal(by_path(answer(), keys=odd, own_user=admin, members=nobody)) as malformed,
+        FaultyPortal(by_path(respond(), keys=odd, own_user=admin, members=nobody)) as malformed,
         processes.exporter(folder, f"--config.file={write_config(folder, demo, malformed)}") as exporter,
     ):
         processes.wait_for(lambda: exporter.answers("/-/ready"), "the first polls")

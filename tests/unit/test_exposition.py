@@ -21,7 +21,7 @@ from docspace_exporter.exposition import Exposition, Format, negotiate
 from docspace_exporter.metrics import ExporterState
 from docspace_exporter.poller import PortalState
 from tests.support.collector import DocSpaceCollector
-from tests.support.portals import answered, portal_at
+from tests.support.portals import polled, portal_at
 from tests.support.samples import Series, samples, samples_of, values
 from tests.support.strategies import histories
 
@@ -106,7 +106,7 @@ def _comments(text: str) -> list[str]:
 @pytest.mark.parametrize("count", [0, 1, 400])
 @pytest.mark.parametrize("format_", Format)
 def test_the_fast_text_equals_the_slow_one_for_many_keys(count: int, format_: Format) -> None:
-    state = answered(*MANY[:count])
+    state = polled(*MANY[:count])
     assert families(text_of(shown(state), format_)) == families(slow([state], format_))
 
 
@@ -114,7 +114,7 @@ def test_the_fast_text_equals_the_slow_one_for_many_keys(count: int, format_: Fo
 @pytest.mark.parametrize("format_", Format)
 def test_gzip_is_one_member_that_ends_with_the_body(count: int, format_: Format) -> None:
     exposition = shown(
-        answered(*MANY[:count]), answered(*MANY[:count], portal=portal_at("https://b.example", name="b"))
+        polled(*MANY[:count]), polled(*MANY[:count], portal=portal_at("https://b.example", name="b"))
     )
     body = exposition.render(format_, gzip=True)
     reader = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
@@ -124,7 +124,7 @@ def test_gzip_is_one_member_that_ends_with_the_body(count: int, format_: Format)
 
 
 def test_gzip_is_smaller_by_far() -> None:
-    exposition = shown(answered(*MANY))
+    exposition = shown(polled(*MANY))
     assert len(exposition.render(Format.TEXT, gzip=True)) * 8 < len(text_of(exposition))
 
 
@@ -134,14 +134,14 @@ def test_no_series_tells_when_it_was_created(format_: Format) -> None:
     ProcessCollector(registry=process)
     GCCollector(registry=process)
     exposition = Exposition(EXPORTER, process)
-    exposition.show(EXPORTER, lambda: [answered(*MANY[:3])], ())
+    exposition.show(EXPORTER, lambda: [polled(*MANY[:3])], ())
     text = text_of(exposition, format_)
     assert "python_gc_objects_collected_total" in text
     assert "_created" not in text.replace("_created_timestamp_seconds", "")
 
 
 def test_openmetrics_ends_with_its_mark_and_the_text_format_has_none() -> None:
-    exposition = shown(answered())
+    exposition = shown(polled())
     assert text_of(exposition, Format.OPENMETRICS).endswith("\n# EOF\n")
     assert text_of(exposition, Format.OPENMETRICS).count("# EOF") == 1
     assert "# EOF" not in text_of(exposition)
@@ -149,7 +149,7 @@ def test_openmetrics_ends_with_its_mark_and_the_text_format_has_none() -> None:
 
 def test_times_tick_with_whole_seconds() -> None:
     clock = Clock(NOW + 0.9)
-    exposition = shown(answered(ApiKey(id="1", expiry=NOW + 60.25)), clock=clock)
+    exposition = shown(polled(ApiKey(id="1", expiry=NOW + 60.25)), clock=clock)
     ticking = "docspace_api_key_time_to_expiry_seconds"
     assert values(samples(text_of(exposition)), ticking) == {(): 60.25}
     clock.now = NOW + 61.1
@@ -158,7 +158,7 @@ def test_times_tick_with_whole_seconds() -> None:
 
 def test_scrapes_of_one_second_share_one_text_in_each_format() -> None:
     clock = Clock(NOW)
-    exposition = shown(answered(*MANY), clock=clock)
+    exposition = shown(polled(*MANY), clock=clock)
     for format_ in Format:
         for zipped in (True, False):
             first = exposition.render(format_, gzip=zipped)
@@ -170,15 +170,15 @@ def test_scrapes_of_one_second_share_one_text_in_each_format() -> None:
 
 
 def test_a_new_state_is_exposed_within_the_second() -> None:
-    state = answered(*MANY[:2])
+    state = polled(*MANY[:2])
     exposition = shown(state)
     assert values(samples(text_of(exposition)), "docspace_api_keys") == {(): 2}
-    exposition.update(answered(*MANY[:1]))
+    exposition.update(polled(*MANY[:1]))
     assert values(samples(text_of(exposition)), "docspace_api_keys") == {(): 1}
 
 
 def test_another_state_of_the_exporter_is_exposed_within_the_second() -> None:
-    exposition = shown(answered())
+    exposition = shown(polled())
     assert 'revision="\\"quoted\\""' in text_of(exposition)
     exposition.show_exporter(msgspec.structs.replace(EXPORTER, reload_successful=False))
     found = samples(text_of(exposition))
@@ -187,16 +187,16 @@ def test_another_state_of_the_exporter_is_exposed_within_the_second() -> None:
 
 
 def test_a_state_of_a_portal_that_is_not_shown_changes_nothing() -> None:
-    exposition = shown(answered(*MANY[:1]))
+    exposition = shown(polled(*MANY[:1]))
     before = text_of(exposition)
-    exposition.update(answered(portal=portal_at("https://other.example", name="other")))
-    exposition.update(answered(portal=portal_at("https://acme.example", export_owner=False)))
+    exposition.update(polled(portal=portal_at("https://other.example", name="other")))
+    exposition.update(polled(portal=portal_at("https://acme.example", export_owner=False)))
     assert text_of(exposition) == before
 
 
 def test_a_portal_that_is_shown_no_more_is_gone() -> None:
-    exposition = shown(answered(), answered(portal=portal_at("https://b.example", name="b")))
-    exposition.show(EXPORTER, lambda: [answered()], ())
+    exposition = shown(polled(), polled(portal=portal_at("https://b.example", name="b")))
+    exposition.show(EXPORTER, lambda: [polled()], ())
     assert values(samples(text_of(exposition)), "docspace_up", "portal") == {("acme",): 1}
 
 

@@ -15,7 +15,7 @@ from docspace_exporter.docspace.model import ApiKey, Identity
 from docspace_exporter.metrics import ExporterState
 from docspace_exporter.poller import PortalState
 from tests.support.collector import DocSpaceCollector
-from tests.support.portals import answered, portal_at
+from tests.support.portals import polled, portal_at
 from tests.support.samples import Series, samples, values
 
 NOW = 1_800_000_000.0
@@ -69,7 +69,7 @@ def exposed(*states: PortalState, now: float = NOW, labels: tuple[str, ...] = ()
 
 def of_key(name: str, key: ApiKey = KEY, now: float = NOW) -> float | None:
     """Return the value of a key's series; None where there is none."""
-    return values(exposed(answered(key), now=now), name, "portal", "id", "name", "postfix").get(
+    return values(exposed(polled(key), now=now), name, "portal", "id", "name", "postfix").get(
         ("acme", key.id, key.name, key.postfix)
     )
 
@@ -91,7 +91,7 @@ def failed(state: PortalState, reason: Reason = Reason.TIMEOUT) -> PortalState:
 
 
 NEVER_POLLED = PortalState(portal_at("https://acme.example"))
-WHOLE = answered(KEY, identity=Identity(b"", own_key_id="1", sees_every_key=True))
+WHOLE = polled(KEY, identity=Identity(b"", own_key_id="1", sees_every_key=True))
 
 
 def test_these_series_are_exposed_with_these_labels_and_no_other() -> None:
@@ -120,8 +120,8 @@ def test_every_metric_has_a_help_text_of_one_sentence() -> None:
 def test_up_is_absent_until_the_first_poll_has_ended() -> None:
     assert of_portal("docspace_up", NEVER_POLLED) is None
     assert of_portal("docspace_up", failed(NEVER_POLLED)) == 0
-    assert of_portal("docspace_up", answered()) == 1
-    assert of_portal("docspace_up", failed(answered())) == 0
+    assert of_portal("docspace_up", polled()) == 1
+    assert of_portal("docspace_up", failed(polled())) == 0
 
 
 @pytest.mark.parametrize("state", [NEVER_POLLED, failed(NEVER_POLLED)], ids=["never polled", "always failed"])
@@ -143,7 +143,7 @@ def test_a_failed_poll_changes_only_up_failures_and_duration() -> None:
 
 
 def test_keys_are_counted() -> None:
-    state = answered(
+    state = polled(
         changed(id="1", active=False, expiry=NOW - 1),
         changed(id="2", active=None, expiry=None),
         changed(id="3", expiry=math.inf),
@@ -159,11 +159,11 @@ def test_keys_are_counted() -> None:
 
 def test_a_portal_without_keys_has_counts_of_zero() -> None:
     for name in ("docspace_api_keys", "docspace_api_keys_active", "docspace_api_keys_expired"):
-        assert of_portal(name, answered()) == 0
+        assert of_portal(name, polled()) == 0
 
 
 def test_keys_expire_between_polls() -> None:
-    expired = [of_portal("docspace_api_keys_expired", answered(KEY), now) for now in (NOW, NOW + 3 * DAY)]
+    expired = [of_portal("docspace_api_keys_expired", polled(KEY), now) for now in (NOW, NOW + 3 * DAY)]
     assert expired == [0, 1]
 
 
@@ -171,12 +171,12 @@ def test_keys_expire_between_polls() -> None:
 def test_complete_is_absent_where_the_portal_does_not_tell(
     complete: bool | None, value: float | None
 ) -> None:
-    state = answered(identity=Identity(b"", sees_every_key=complete))
+    state = polled(identity=Identity(b"", sees_every_key=complete))
     assert of_portal("docspace_api_keys_complete", state) == value
 
 
 def test_the_info_of_a_key_says_what_it_is() -> None:
-    found = exposed(answered(KEY, changed(id="2"), identity=Identity(b"", own_key_id="2")))
+    found = exposed(polled(KEY, changed(id="2"), identity=Identity(b"", own_key_id="2")))
     labels = ("id", "name", "postfix", "owner", "permissions", "access", "self")
     assert values(found, "docspace_api_key_info", *labels) == {
         ("1", "backup job", "9f3a", "Ann O'Neil", "files:read,rooms:write", "scoped", "false"): 1,
@@ -191,19 +191,19 @@ def test_the_info_of_a_key_says_what_it_is() -> None:
 def test_a_key_without_permissions_is_unrestricted(
     permissions: tuple[str, ...] | None, expected: tuple[str, str]
 ) -> None:
-    found = exposed(answered(changed(permissions=permissions)))
+    found = exposed(polled(changed(permissions=permissions)))
     assert values(found, "docspace_api_key_info", "permissions", "access") == {expected: 1}
 
 
 def test_self_is_unknown_where_the_portal_does_not_tell() -> None:
-    found = exposed(answered(KEY, identity=Identity(b"", own_key_id=None)))
+    found = exposed(polled(KEY, identity=Identity(b"", own_key_id=None)))
     assert values(found, "docspace_api_key_info", "self") == {("unknown",): 1}
 
 
 def test_owners_are_left_out_where_they_are_not_to_be_exported() -> None:
     text = generate_latest(
         DocSpaceCollector(
-            EXPORTER, [answered(KEY, portal=portal_at("https://a.example", export_owner=False))], ()
+            EXPORTER, [polled(KEY, portal=portal_at("https://a.example", export_owner=False))], ()
         )
     )
     assert b'owner=""' in text
@@ -252,7 +252,7 @@ def test_times_go_on_without_a_poll() -> None:
 
 
 def test_a_portal_is_told_with_its_url_interval_and_success() -> None:
-    state = answered(portal=ACME, received=NOW - 5)
+    state = polled(portal=ACME, received=NOW - 5)
     assert values(exposed(state), "docspace_portal_info", "url") == {("https://acme.example",): 1}
     assert of_portal("docspace_poll_interval_seconds", state) == 60
     assert of_portal("docspace_poll_last_success_timestamp_seconds", state) == NOW - 5
@@ -295,7 +295,7 @@ def test_the_exporter_tells_of_itself() -> None:
 def test_configured_labels_are_on_every_series_of_every_portal_empty_where_it_has_none() -> None:
     other = portal_at("https://b.example", name="other", labels=(("env", "prod"),))
     third = PortalState(portal_at("https://c.example", name="third"))
-    found = exposed(answered(KEY, portal=ACME), answered(KEY, portal=other), third, labels=("env", "team"))
+    found = exposed(polled(KEY, portal=ACME), polled(KEY, portal=other), third, labels=("env", "team"))
     for name, labels in found:
         more = {"env", "team"} if "portal" in SERIES[name] else set()
         assert {label for label, _ in labels} == SERIES[name] | more

@@ -15,7 +15,7 @@ from docspace_exporter.docspace import client
 from docspace_exporter.docspace.failures import Reason
 from docspace_exporter.docspace.model import Snapshot
 from docspace_exporter.poller import Poller, PortalState, next_due
-from tests.support.faulty_portal import FaultyPortal, answer, by_path, hang
+from tests.support.faulty_portal import FaultyPortal, by_path, hang, respond
 from tests.support.portals import SECRET, envelope, portal_at, record
 from tests.support.processes import wait_for
 
@@ -40,7 +40,7 @@ def _wait(event: threading.Event) -> None:
 
 
 def polls_of(portal: FaultyPortal) -> int:
-    return sum(head.startswith("GET /api/2.0/keys HTTP") for head in portal.heads)
+    return sum(head.startswith("GET /api/2.0/keys HTTP") for head in portal.requests)
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def times_of_polls(portal: Portal, count: int) -> list[float]:
 
 
 def test_a_portal_is_polled_at_once_and_then_every_interval() -> None:
-    with FaultyPortal(answer()) as portal:
+    with FaultyPortal(respond()) as portal:
         assert times_of_polls(portal_at(portal.url, poll_interval=300), 4) == [0, 300, 600, 900]
 
 
 def test_a_portal_that_hangs_delays_no_other() -> None:
-    with FaultyPortal(answer()) as well, FaultyPortal(hang) as hanging:
+    with FaultyPortal(respond()) as well, FaultyPortal(hang) as hanging:
         hung = portal_at(hanging.url, name="hung", poll_timeout=2.0)
         with polling(hung, portal_at(well.url, poll_interval=0.1)) as running:
             wait_for(lambda: running.states[1].polls > 5, "six polls")
@@ -133,12 +133,12 @@ def test_first_polls_of_many_portals_are_spread_over_a_few_seconds(monkeypatch: 
 
 
 def test_a_portal_is_left_alone_for_as_long_as_it_asks() -> None:
-    with FaultyPortal(answer(429, Retry_After="1000")) as portal:
+    with FaultyPortal(respond(429, Retry_After="1000")) as portal:
         assert times_of_polls(portal_at(portal.url, poll_interval=300), 3) == [0, 1000, 2000]
 
 
 def test_a_portal_removed_before_its_first_poll_does_not_delay_readiness() -> None:
-    with FaultyPortal(answer()) as portal, FaultyPortal(hang) as slow:
+    with FaultyPortal(respond()) as portal, FaultyPortal(hang) as slow:
         one, hung = portal_at(portal.url), portal_at(slow.url, name="hung", poll_timeout=3.0)
         with polling(one, hung) as running:
             wait_for(lambda: running.states[0].polls, "the first poll")
@@ -148,12 +148,12 @@ def test_a_portal_removed_before_its_first_poll_does_not_delay_readiness() -> No
 
 
 def test_keys_stay_when_a_poll_fails_and_a_deleted_key_goes_with_the_next_successful_poll() -> None:
-    two = answer(body=envelope([record(id="1"), record(id="2")]))
+    two = respond(body=envelope([record(id="1"), record(id="2")]))
     with FaultyPortal(two) as portal:
         first = poller.poll(PortalState(portal_at(portal.url)))
-        portal.behave = answer(500)
+        portal.behave = respond(500)
         failed = poller.poll(first)
-        portal.behave = answer(body=envelope([record(id="2")]))
+        portal.behave = respond(body=envelope([record(id="2")]))
         third = poller.poll(failed)
     assert failed.snapshot is first.snapshot
     assert (first.up, failed.up, third.up) == (True, False, True)
@@ -184,9 +184,9 @@ def test_an_unexpected_exception_fails_the_poll_and_is_not_quoted(monkeypatch: p
 
 def test_a_failure_is_logged_once_and_so_is_the_recovery(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "docspace_exporter")
-    with FaultyPortal(answer(500)) as portal:
+    with FaultyPortal(respond(500)) as portal:
         state = PortalState(portal_at(portal.url))
-        for behave in (answer(500), answer(502), answer(401), answer(), answer(), answer(500)):
+        for behave in (respond(500), respond(502), respond(401), respond(), respond(), respond(500)):
             portal.behave = behave
             state = poller.poll(state)
     told = [
@@ -207,7 +207,7 @@ def test_a_failure_is_logged_once_and_so_is_the_recovery(caplog: pytest.LogCaptu
 
 def test_a_successful_poll_is_logged_at_debug_level(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "docspace_exporter")
-    with FaultyPortal(answer(body=envelope([record(), {}]))) as portal:
+    with FaultyPortal(respond(body=envelope([record(), {}]))) as portal:
         poller.poll(PortalState(portal_at(portal.url)))
     (log,) = caplog.records
     assert (log.levelno, log.getMessage()) == (logging.DEBUG, "Poll succeeded")
@@ -215,8 +215,8 @@ def test_a_successful_poll_is_logged_at_debug_level(caplog: pytest.LogCaptureFix
 
 
 def test_that_keys_of_other_users_are_not_visible_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    member = answer(body=envelope({"isAdmin": False, "isOwner": False}))
-    with FaultyPortal(by_path(answer(), own_user=member)) as portal:
+    member = respond(body=envelope({"isAdmin": False, "isOwner": False}))
+    with FaultyPortal(by_path(respond(), own_user=member)) as portal:
         state = PortalState(portal_at(portal.url))
         for _ in range(3):
             state = poller.poll(state)
@@ -228,7 +228,7 @@ def test_that_keys_of_other_users_are_not_visible_is_logged_once(caplog: pytest.
 def test_the_first_successful_poll_of_a_portal_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "docspace_exporter")
     with (
-        FaultyPortal(answer(body=envelope([record()]))) as portal,
+        FaultyPortal(respond(body=envelope([record()]))) as portal,
         polling(portal_at(portal.url, poll_interval=0.01)) as running,
     ):
         wait_for(lambda: running.states[0].polls > 2, "three polls")
@@ -241,7 +241,7 @@ def test_polls_continue_if_a_snapshot_cannot_be_exposed(caplog: pytest.LogCaptur
     def fail(state: PortalState) -> None:
         raise ValueError(SECRET)
 
-    with FaultyPortal(answer()) as portal:
+    with FaultyPortal(respond()) as portal:
         running = Poller(fail)
         running.watch([portal_at(portal.url, poll_interval=0.01)])
         wait_for(lambda: running.states[0].polls > 2, "three polls")
@@ -252,7 +252,7 @@ def test_polls_continue_if_a_snapshot_cannot_be_exposed(caplog: pytest.LogCaptur
 
 
 def test_portals_are_ready_once_each_has_been_polled_successfully_or_not() -> None:
-    with FaultyPortal(answer(500)) as failing, FaultyPortal(hang) as slow:
+    with FaultyPortal(respond(500)) as failing, FaultyPortal(hang) as slow:
         hung = portal_at(slow.url, name="hung", poll_timeout=1.0)
         with polling(portal_at(failing.url), hung) as running:
             wait_for(lambda: running.states[0].polls, "the first poll")
@@ -266,7 +266,7 @@ def test_portals_are_ready_once_each_has_been_polled_successfully_or_not() -> No
 def test_portals_are_not_ready_before_their_state_is_exposed() -> None:
     taken = threading.Event()
     with (
-        FaultyPortal(answer()) as portal,
+        FaultyPortal(respond()) as portal,
         polling(portal_at(portal.url), on_poll=lambda _: _wait(taken)) as running,
     ):
         wait_for(lambda: running.states[0].up, "a good poll")
@@ -276,7 +276,7 @@ def test_portals_are_not_ready_before_their_state_is_exposed() -> None:
 
 
 def test_a_portal_that_did_not_change_keeps_its_state_and_schedule() -> None:
-    with FaultyPortal(answer()) as one, FaultyPortal(answer()) as two, FaultyPortal(answer()) as three:
+    with FaultyPortal(respond()) as one, FaultyPortal(respond()) as two, FaultyPortal(respond()) as three:
         kept = portal_at(one.url, name="kept")
         with polling(kept, portal_at(two.url, name="changed")) as running:
             wait_for(lambda: running.ready, "first polls")
@@ -298,8 +298,8 @@ def test_a_portal_that_did_not_change_keeps_its_state_and_schedule() -> None:
 
 def test_a_removed_portal_is_no_longer_polled() -> None:
     with (
-        FaultyPortal(answer()) as gone,
-        FaultyPortal(answer()) as stays,
+        FaultyPortal(respond()) as gone,
+        FaultyPortal(respond()) as stays,
         polling(
             portal_at(gone.url, poll_interval=0.05), portal_at(stays.url, name="stays", poll_interval=0.05)
         ) as running,

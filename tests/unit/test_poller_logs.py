@@ -6,7 +6,7 @@ import pytest
 
 from docspace_exporter import poller
 from docspace_exporter.poller import LOGGED_KEYS, PortalState
-from tests.support.faulty_portal import FaultyPortal, answer
+from tests.support.faulty_portal import FaultyPortal, respond
 from tests.support.portals import envelope, portal_at, record
 
 UNREADABLE = "Some fields cannot be read"
@@ -24,7 +24,7 @@ def test_unreadable_fields_are_logged_with_the_key_and_without_the_value(
 ) -> None:
     caplog.set_level(logging.DEBUG, "docspace_exporter")
     keys = [record(), record(id="2", expiresAt="hunter2"), record(id="3", lastUsed=5, name=["hunter2"])]
-    with FaultyPortal(answer(body=envelope(keys))) as portal:
+    with FaultyPortal(respond(body=envelope(keys))) as portal:
         poller.poll(PortalState(portal_at(portal.url)))
     assert logged(caplog) == [(logging.WARNING, "2 (expiresAt), 3 (name lastUsed)")]
     assert "hunter2" not in caplog.text
@@ -33,10 +33,10 @@ def test_unreadable_fields_are_logged_with_the_key_and_without_the_value(
 def test_they_are_a_warning_only_while_they_are_new(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "docspace_exporter")
     bad, worse = record(expiresAt="x"), record(expiresAt="x", createOn="y")
-    with FaultyPortal(answer()) as portal:
+    with FaultyPortal(respond()) as portal:
         state = PortalState(portal_at(portal.url))
         for body in ([bad], [bad], [worse], [record()], [bad]):
-            portal.behave = answer(body=envelope(body))
+            portal.behave = respond(body=envelope(body))
             state = poller.poll(state)
     levels = [level for level, _ in logged(caplog)]
     assert levels == [logging.WARNING, logging.DEBUG, logging.WARNING, logging.WARNING]
@@ -44,7 +44,7 @@ def test_they_are_a_warning_only_while_they_are_new(caplog: pytest.LogCaptureFix
 
 def test_a_line_names_a_few_keys_only(caplog: pytest.LogCaptureFixture) -> None:
     keys = [record(id=str(number), expiresAt="x") for number in range(1000)]
-    with FaultyPortal(answer(body=envelope(keys))) as portal:
+    with FaultyPortal(respond(body=envelope(keys))) as portal:
         poller.poll(PortalState(portal_at(portal.url)))
     ((_, named),) = logged(caplog)
     assert named.count("expiresAt") == LOGGED_KEYS

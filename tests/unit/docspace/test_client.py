@@ -10,7 +10,7 @@ import pytest
 from docspace_exporter.demo import DemoPortal
 from docspace_exporter.docspace import client
 from docspace_exporter.docspace.failures import PollError, Reason
-from tests.support.faulty_portal import Behaviour, FaultyPortal, answer
+from tests.support.faulty_portal import Behaviour, FaultyPortal, respond
 from tests.support.portals import SECRET, failure_at, portal_at
 
 
@@ -40,9 +40,9 @@ def test_all_keys_of_a_portal_are_read(demo_portal: DemoPortal) -> None:
 
 
 def test_a_request_carries_the_key_as_bearer_and_nothing_of_the_machine() -> None:
-    with FaultyPortal(answer()) as portal:
+    with FaultyPortal(respond()) as portal:
         client.poll(portal_at(portal.url), None)
-    first, *headers = portal.heads[0].split("\r\n")
+    first, *headers = portal.requests[0].split("\r\n")
     names = {header.partition(":")[0] for header in headers if header}
     assert first == "GET /api/2.0/keys HTTP/1.1"
     assert f"Authorization: Bearer {SECRET}" in headers
@@ -55,18 +55,18 @@ def test_a_netrc_does_not_replace_the_key(tmp_path: Path, monkeypatch: pytest.Mo
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("HOME", str(tmp_path))
-    with FaultyPortal(answer()) as portal:
+    with FaultyPortal(respond()) as portal:
         client.poll(portal_at(portal.url), None)
-    assert all(f"Authorization: Bearer {SECRET}\r\n" in head for head in portal.heads)
+    assert all(f"Authorization: Bearer {SECRET}\r\n" in head for head in portal.requests)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_reported_and_not_followed(status: int) -> None:
-    with FaultyPortal(answer()) as elsewhere:
-        failure = failure_of(answer(status, Location=elsewhere.url + "/api/2.0/keys"))
+    with FaultyPortal(respond()) as elsewhere:
+        failure = failure_of(respond(status, Location=elsewhere.url + "/api/2.0/keys"))
     assert failure.reason is Reason.REDIRECT
     assert f"to {elsewhere.url}: set url to that" in failure.message
-    assert elsewhere.heads == []
+    assert elsewhere.requests == []
 
 
 def test_an_error_about_a_key_file_of_any_name_is_one_line(tmp_path: Path) -> None:
@@ -75,8 +75,8 @@ def test_an_error_about_a_key_file_of_any_name_is_one_line(tmp_path: Path) -> No
 
 
 def test_a_redirect_to_the_portal_itself_names_no_destination() -> None:
-    with FaultyPortal(answer()) as portal:
-        portal.behave = answer(302, Location=portal.url.upper() + "/login")
+    with FaultyPortal(respond()) as portal:
+        portal.behave = respond(302, Location=portal.url.upper() + "/login")
         message = failure_at(portal_at(portal.url)).message
     assert message == "status 302, the portal redirects; the key is sent to the configured url only"
 
@@ -93,7 +93,7 @@ def test_a_redirect_to_the_portal_itself_names_no_destination() -> None:
     ],
 )
 def test_a_redirect_to_anything_but_a_plain_origin_is_not_quoted(location: str) -> None:
-    message = failure_of(answer(302, Location=location.encode().decode("latin-1"))).message
+    message = failure_of(respond(302, Location=location.encode().decode("latin-1"))).message
     assert message == "status 302, the portal redirects; the key is sent to the configured url only"
 
 
@@ -119,35 +119,35 @@ def test_a_redirect_to_anything_but_a_plain_origin_is_not_quoted(location: str) 
     ],
 )
 def test_retry_after_is_obeyed_up_to_an_hour(status: int, retry_after: str, expected: float | None) -> None:
-    assert failure_of(answer(status, Retry_After=retry_after)).retry_after == expected
+    assert failure_of(respond(status, Retry_After=retry_after)).retry_after == expected
 
 
 def test_retry_after_may_be_a_date() -> None:
     soon = datetime.now(UTC) + timedelta(minutes=10)
-    assert failure_of(answer(503, Retry_After=format_datetime(soon))).retry_after == pytest.approx(
+    assert failure_of(respond(503, Retry_After=format_datetime(soon))).retry_after == pytest.approx(
         600, abs=60
     )
 
 
 def test_without_retry_after_the_schedule_stays() -> None:
-    assert failure_of(answer(429)).retry_after is None
+    assert failure_of(respond(429)).retry_after is None
 
 
 def test_a_key_that_cannot_be_read_is_reported_without_a_request(tmp_path: Path) -> None:
-    with FaultyPortal(answer()) as portal:
+    with FaultyPortal(respond()) as portal:
         failure = failure_at(portal_at(portal.url, api_key=None, api_key_file=tmp_path / "key"))
     assert failure.reason is Reason.CREDENTIALS
     assert failure.message == f"cannot read {tmp_path / 'key'}: No such file or directory"
-    assert portal.heads == []
+    assert portal.requests == []
 
 
 def test_a_key_file_is_read_at_every_poll(tmp_path: Path) -> None:
     file = tmp_path / "key"
-    with FaultyPortal(answer()) as portal:
+    with FaultyPortal(respond()) as portal:
         for key in ("sk-old", "  sk-new\r\n"):
             file.write_text(key)
             client.poll(portal_at(portal.url, api_key=None, api_key_file=file), None)
-            assert f"Authorization: Bearer {key.strip()}\r\n" in portal.heads[-1]
+            assert f"Authorization: Bearer {key.strip()}\r\n" in portal.requests[-1]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from docspace_exporter.docspace import client
 from docspace_exporter.docspace.failures import PollError
 from docspace_exporter.docspace.identity import FIRST_RETRY, LIFETIME
 from docspace_exporter.docspace.model import Identity
-from tests.support.faulty_portal import Behaviour, FaultyPortal, answer, by_path, hang, reset, send
+from tests.support.faulty_portal import Behaviour, FaultyPortal, by_path, hang, reset, respond, send
 from tests.support.portals import envelope, portal_at
 
 KEYS, OWN_KEY, OWN_USER = "GET /api/2.0/keys", "GET /api/2.0/keys/@self", "GET /api/2.0/people/@self"
@@ -19,9 +19,9 @@ MEMBERS = "GET /api/2.0/people/filter"
 NOW = 1_790_000_000.0
 AN_HOUR_LATER = NOW + LIFETIME
 TELLS = {
-    "own_key": answer(body=envelope({"id": "own"})),
-    "own_user": answer(body=envelope({"isAdmin": True, "isOwner": False})),
-    "members": answer(body=envelope([])),
+    "own_key": respond(body=envelope({"id": "own"})),
+    "own_user": respond(body=envelope({"isAdmin": True, "isOwner": False})),
+    "members": respond(body=envelope([])),
 }
 
 
@@ -64,14 +64,14 @@ def test_an_admin_sees_every_key_and_a_member_their_own(is_admin: bool, count: i
     ],
 )
 def test_what_the_portal_does_not_tell_of_its_user_is_not_known(user: object, expected: bool | None) -> None:
-    own_user = answer(body=envelope(user))
-    with FaultyPortal(by_path(answer(), own_key=TELLS["own_key"], own_user=own_user)) as portal:
+    own_user = respond(body=envelope(user))
+    with FaultyPortal(by_path(respond(), own_key=TELLS["own_key"], own_user=own_user)) as portal:
         assert identify(portal).sees_every_key is expected
 
 
 @pytest.mark.parametrize("own_key", [{}, {"id": None}, {"id": 5}, {"id": ""}, [], None, "own"])
 def test_what_the_portal_does_not_tell_of_its_key_is_not_known(own_key: object) -> None:
-    with FaultyPortal(by_path(answer(), own_key=answer(body=envelope(own_key)))) as portal:
+    with FaultyPortal(by_path(respond(), own_key=respond(body=envelope(own_key)))) as portal:
         assert identify(portal).own_key_id is None
 
 
@@ -114,19 +114,19 @@ def test_who_the_exporter_is_is_asked_again_when_its_key_is_replaced(
 
 
 FAILURES: dict[str, Behaviour] = {
-    "500": answer(500),
-    "429": answer(429),
-    "redirect": answer(302),
+    "500": respond(500),
+    "429": respond(429),
+    "redirect": respond(302),
     "resets": reset,
     "hangs": hang,
 }
 REFUSALS: dict[str, Behaviour] = {
-    "401": answer(401),
-    "403": answer(403),
-    "404": answer(404),
-    "HTML": answer(body=b"<html>"),
-    "garbage": answer(body=b'{"response":' + b"[" * 10_000),
-    "no object": answer(body=envelope([])),
+    "401": respond(401),
+    "403": respond(403),
+    "404": respond(404),
+    "HTML": respond(body=b"<html>"),
+    "garbage": respond(body=b'{"response":' + b"[" * 10_000),
+    "no object": respond(body=envelope([])),
 }
 
 
@@ -134,7 +134,7 @@ REFUSALS: dict[str, Behaviour] = {
 @pytest.mark.parametrize("fault", FAILURES | REFUSALS)
 def test_keys_are_exported_though_the_portal_does_not_tell_who_asks(fault: str, path: str) -> None:
     fails = (FAILURES | REFUSALS)[fault]
-    with FaultyPortal(by_path(answer(), **{**TELLS, path: fails})) as portal:
+    with FaultyPortal(by_path(respond(), **{**TELLS, path: fails})) as portal:
         identity = identify(portal, poll_timeout=0.5)
     assert identity.own_key_id == (None if path == "own_key" else "own")
     assert identity.sees_every_key is (None if path == "own_user" or fault == "hangs" else True)
@@ -142,18 +142,18 @@ def test_keys_are_exported_though_the_portal_does_not_tell_who_asks(fault: str, 
 
 @pytest.mark.parametrize("fault", FAILURES | REFUSALS)
 def test_what_was_known_stays_when_the_portal_does_not_tell_again(fault: str) -> None:
-    with FaultyPortal(by_path(answer(), **TELLS)) as portal:
+    with FaultyPortal(by_path(respond(), **TELLS)) as portal:
         first = identify(portal)
-        portal.behave = by_path((FAILURES | REFUSALS)[fault], keys=answer())
+        portal.behave = by_path((FAILURES | REFUSALS)[fault], keys=respond())
         later = identify(portal, first, poll_timeout=0.5, now=AN_HOUR_LATER)
     assert (later.own_key_id, later.sees_every_key) == ("own", True)
 
 
 @pytest.mark.parametrize("fault", FAILURES)
 def test_a_failed_request_is_repeated_after_a_while(fault: str) -> None:
-    with FaultyPortal(by_path(FAILURES[fault], keys=answer())) as portal:
+    with FaultyPortal(by_path(FAILURES[fault], keys=respond())) as portal:
         first = identify(portal, poll_timeout=0.5)
-        portal.behave = by_path(answer(), **TELLS)
+        portal.behave = by_path(respond(), **TELLS)
         sooner = identify(portal, first, now=NOW + FIRST_RETRY - 1)
         later = identify(portal, first, now=NOW + FIRST_RETRY)
     assert sooner is not later
@@ -162,22 +162,22 @@ def test_a_failed_request_is_repeated_after_a_while(fault: str) -> None:
 
 
 def test_a_failed_request_is_not_repeated_sooner_than_the_portal_allows() -> None:
-    with FaultyPortal(by_path(answer(429, Retry_After="600"), keys=answer())) as portal:
+    with FaultyPortal(by_path(respond(429, Retry_After="600"), keys=respond())) as portal:
         first = identify(portal)
     assert first.own_key_schedule.due == NOW + 600
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_a_refusal_to_tell_is_not_asked_again_within_the_hour(refusal: str) -> None:
-    with FaultyPortal(by_path(REFUSALS[refusal], keys=answer())) as portal:
+    with FaultyPortal(by_path(REFUSALS[refusal], keys=respond())) as portal:
         first = identify(portal)
-        asked = len(portal.heads)
+        asked = len(portal.requests)
         assert identify(portal, first, now=AN_HOUR_LATER - 1) == first
-    assert len(portal.heads) == asked + 1
+    assert len(portal.requests) == asked + 1
 
 
 def test_a_failed_poll_asks_for_nothing_more() -> None:
-    with FaultyPortal(by_path(send(b""), keys=answer(500))) as portal:
+    with FaultyPortal(by_path(send(b""), keys=respond(500))) as portal:
         with pytest.raises(PollError):
             client.poll(portal_at(portal.url), None)
-        assert [head.partition(" HTTP")[0] for head in portal.heads] == [KEYS]
+        assert [head.partition(" HTTP")[0] for head in portal.requests] == [KEYS]

@@ -13,7 +13,7 @@ from docspace_exporter.docspace import client, members
 from docspace_exporter.docspace.model import REMOVED_MEMBER, Identity
 from docspace_exporter.poller import PortalState
 from tests.support.collector import DocSpaceCollector
-from tests.support.faulty_portal import Behaviour, FaultyPortal, answer, by_path, send_and_end
+from tests.support.faulty_portal import Behaviour, FaultyPortal, by_path, respond, send_and_end
 from tests.support.portals import envelope, portal_at, record
 from tests.support.samples import samples_of, values
 from tests.support.serving import ABOUT
@@ -69,7 +69,7 @@ def test_a_disabled_member_far_down_a_list_of_300_is_found() -> None:
 
 def page_of(count: int, start: int = 0, **fields: Any) -> Behaviour:
     listed = [{"id": f"member {number}", "status": 2} for number in range(start, start + count)]
-    return answer(body=envelope(listed, **fields))
+    return respond(body=envelope(listed, **fields))
 
 
 def in_turn(*behaviours: Behaviour) -> Behaviour:
@@ -83,18 +83,18 @@ def in_turn(*behaviours: Behaviour) -> Behaviour:
 
 
 INCOMPLETE: dict[str, Callable[[], Behaviour]] = {
-    "without the scope": lambda: answer(403, b""),
-    "not there": lambda: answer(404, b""),
-    "failing half-way": lambda: in_turn(page_of(100), answer(500)),
+    "without the scope": lambda: respond(403, b""),
+    "not there": lambda: respond(404, b""),
+    "failing half-way": lambda: in_turn(page_of(100), respond(500)),
     "closed half-way": lambda: in_turn(page_of(100), send_and_end(b"")),
     "shorter than its total": lambda: in_turn(page_of(100, total=300), page_of(50, 100, total=300)),
     "the same page again and again": lambda: in_turn(*[page_of(100)] * 5),
-    "of other members": lambda: answer(body=envelope([{"id": "a", "status": 1}])),
-    "without ids": lambda: answer(body=envelope([{"status": 2}])),
-    "of numbers": lambda: answer(body=envelope([1, 2])),
-    "no list": lambda: answer(body=envelope({"id": "a"})),
-    "of an odd total": lambda: answer(body=envelope([], total=[])),
-    "HTML": lambda: answer(body=b"<html>"),
+    "of other members": lambda: respond(body=envelope([{"id": "a", "status": 1}])),
+    "without ids": lambda: respond(body=envelope([{"status": 2}])),
+    "of numbers": lambda: respond(body=envelope([1, 2])),
+    "no list": lambda: respond(body=envelope({"id": "a"})),
+    "of an odd total": lambda: respond(body=envelope([], total=[])),
+    "HTML": lambda: respond(body=b"<html>"),
 }
 
 
@@ -102,28 +102,28 @@ INCOMPLETE: dict[str, Callable[[], Behaviour]] = {
 def test_an_incomplete_list_is_never_read_as_active(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(members, "PAGE_LIMIT", 5)
     removed = record(id="2", name="removed", createBy={"id": REMOVED_MEMBER.upper(), "displayName": "x"})
-    admin = answer(body=envelope({"isAdmin": True}))
-    keys = answer(body=envelope([record(), removed]))
-    with FaultyPortal(by_path(answer(), keys=keys, own_user=admin, members=INCOMPLETE[fault]())) as portal:
+    admin = respond(body=envelope({"isAdmin": True}))
+    keys = respond(body=envelope([record(), removed]))
+    with FaultyPortal(by_path(respond(), keys=keys, own_user=admin, members=INCOMPLETE[fault]())) as portal:
         state = poller.poll(PortalState(portal_at(portal.url)))
     assert state.up
     assert owner_active(state) == {"removed": 0}
 
 
 def test_a_key_without_an_owner_has_no_series() -> None:
-    keys = answer(body=envelope([record(createBy=None), record(id="2", name="odd", createBy={"id": 5})]))
-    admin = answer(body=envelope({"isAdmin": True}))
-    listed = answer(body=envelope([]))
-    with FaultyPortal(by_path(answer(), keys=keys, own_user=admin, members=listed)) as portal:
+    keys = respond(body=envelope([record(createBy=None), record(id="2", name="odd", createBy={"id": 5})]))
+    admin = respond(body=envelope({"isAdmin": True}))
+    listed = respond(body=envelope([]))
+    with FaultyPortal(by_path(respond(), keys=keys, own_user=admin, members=listed)) as portal:
         state = poller.poll(PortalState(portal_at(portal.url)))
     assert owner_active(state) == {}
 
 
 def test_a_list_that_fails_later_makes_owners_unknown_again() -> None:
-    admin = answer(body=envelope({"isAdmin": True}))
-    with FaultyPortal(by_path(answer(), own_user=admin, members=page_of(1))) as portal:
+    admin = respond(body=envelope({"isAdmin": True}))
+    with FaultyPortal(by_path(respond(), own_user=admin, members=page_of(1))) as portal:
         first = client.poll(portal_at(portal.url), None).identity
-        portal.behave = by_path(answer(), own_user=admin, members=answer(500))
+        portal.behave = by_path(respond(), own_user=admin, members=respond(500))
         later = client.poll(portal_at(portal.url), first, lambda: first.members_schedule.due + 1).identity
     assert first.disabled_members == frozenset({"member 0"})
     assert later.disabled_members is None
@@ -132,6 +132,6 @@ def test_a_list_that_fails_later_makes_owners_unknown_again() -> None:
 
 def test_a_user_who_is_no_longer_an_admin_knows_no_owners() -> None:
     known = Identity(b"", sees_every_key=True, disabled_members=frozenset({"a"}))
-    member = answer(body=envelope({"isAdmin": False, "isOwner": False}))
-    with FaultyPortal(by_path(answer(), own_user=member)) as portal:
+    member = respond(body=envelope({"isAdmin": False, "isOwner": False}))
+    with FaultyPortal(by_path(respond(), own_user=member)) as portal:
         assert client.poll(portal_at(portal.url), known).identity.disabled_members is None

@@ -16,18 +16,18 @@ from docspace_exporter import poller
 from docspace_exporter.docspace.failures import Reason
 from docspace_exporter.poller import PortalState
 from tests.support.faulty_portal import (
-    GOOD_BODY,
+    VALID_BODY,
     Behaviour,
     FaultyPortal,
-    answer,
     bomb,
     drip,
     hang,
     http,
     reset,
+    respond,
     send,
     send_and_end,
-    send_for_ever,
+    send_forever,
 )
 from tests.support.portals import SECRET, envelope, portal_at
 
@@ -52,24 +52,24 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
-    "status 401": Fault(answer(401, b'{"error":{"message":"Unauthorized"}}'), Reason.UNAUTHORIZED),
-    "status 402": Fault(answer(402), Reason.PAYMENT_REQUIRED),
-    "status 403": Fault(answer(403), Reason.FORBIDDEN),
-    "status 404": Fault(answer(404), Reason.NOT_FOUND),
-    "status 429": Fault(answer(429, Retry_After="1"), Reason.RATE_LIMITED),
-    "status 500": Fault(answer(500), Reason.SERVER_ERROR),
-    "status 502 as HTML": Fault(answer(502, HTML, Content_Type="text/html"), Reason.SERVER_ERROR),
-    "status 503": Fault(answer(503), Reason.SERVER_ERROR),
-    "status 599": Fault(answer(599), Reason.SERVER_ERROR),
-    "status 301": Fault(answer(301, Location="https://acme.example/"), Reason.REDIRECT),
-    "status 304": Fault(answer(304, b""), Reason.REDIRECT),
-    "redirect to nowhere": Fault(answer(302, Location="http://["), Reason.REDIRECT),
-    "redirect with a bomb": Fault(answer(302, bomb(80), Location="/", **GZIP), Reason.REDIRECT),
-    "status 204": Fault(answer(204, b""), Reason.UNEXPECTED_STATUS),
+    "status 401": Fault(respond(401, b'{"error":{"message":"Unauthorized"}}'), Reason.UNAUTHORIZED),
+    "status 402": Fault(respond(402), Reason.PAYMENT_REQUIRED),
+    "status 403": Fault(respond(403), Reason.FORBIDDEN),
+    "status 404": Fault(respond(404), Reason.NOT_FOUND),
+    "status 429": Fault(respond(429, Retry_After="1"), Reason.RATE_LIMITED),
+    "status 500": Fault(respond(500), Reason.SERVER_ERROR),
+    "status 502 as HTML": Fault(respond(502, HTML, Content_Type="text/html"), Reason.SERVER_ERROR),
+    "status 503": Fault(respond(503), Reason.SERVER_ERROR),
+    "status 599": Fault(respond(599), Reason.SERVER_ERROR),
+    "status 301": Fault(respond(301, Location="https://acme.example/"), Reason.REDIRECT),
+    "status 304": Fault(respond(304, b""), Reason.REDIRECT),
+    "redirect to nowhere": Fault(respond(302, Location="http://["), Reason.REDIRECT),
+    "redirect with a bomb": Fault(respond(302, bomb(80), Location="/", **GZIP), Reason.REDIRECT),
+    "status 204": Fault(respond(204, b""), Reason.UNEXPECTED_STATUS),
     "status 101": Fault(send(b"HTTP/1.1 101 Upgrade\r\n\r\n"), Reason.UNEXPECTED_STATUS),
-    "status 206": Fault(answer(206), Reason.UNEXPECTED_STATUS),
-    "status 418": Fault(answer(418), Reason.UNEXPECTED_STATUS),
-    "status 999": Fault(answer(999), Reason.UNEXPECTED_STATUS),
+    "status 206": Fault(respond(206), Reason.UNEXPECTED_STATUS),
+    "status 418": Fault(respond(418), Reason.UNEXPECTED_STATUS),
+    "status 999": Fault(respond(999), Reason.UNEXPECTED_STATUS),
     "401 cut short": Fault(send_and_end(http(401, b"x", Content_Length="9")), Reason.UNAUTHORIZED),
     "500 that drips": Fault(drip(b"x" * 100, http(500, b"", Content_Length="100")), Reason.SERVER_ERROR),
     "hangs": Fault(hang, Reason.TIMEOUT, 0.5),
@@ -79,13 +79,13 @@ FAULTS = {
     "drips its body": Fault(drip(b" " * 100, HEAD_OF_MANY), Reason.TIMEOUT, 0.5),
     "drips its handshake": Fault(drip(b" " * 100, BEGUN_HANDSHAKE), Reason.TIMEOUT, 0.5, "https"),
     "drips chunks": Fault(drip(b"1\r\n \r\n" * 100, CHUNKED), Reason.TIMEOUT, 0.5),
-    "continues for ever": Fault(send_for_ever(b"", b"HTTP/1.1 100 Go on\r\n\r\n"), Reason.TIMEOUT, 0.5),
-    "hints for ever": Fault(send_for_ever(b"", b"HTTP/1.1 103 Hint\r\nA: b\r\n\r\n"), Reason.TIMEOUT, 0.5),
+    "continues for ever": Fault(send_forever(b"", b"HTTP/1.1 100 Go on\r\n\r\n"), Reason.TIMEOUT, 0.5),
+    "hints for ever": Fault(send_forever(b"", b"HTTP/1.1 103 Hint\r\nA: b\r\n\r\n"), Reason.TIMEOUT, 0.5),
     "hint without an end": Fault(
-        send_for_ever(b"HTTP/1.1 103 Hint\r\n", b"A: %b\r\n" % (b"a" * 2**16)), Reason.TOO_LARGE
+        send_forever(b"HTTP/1.1 103 Hint\r\n", b"A: %b\r\n" % (b"a" * 2**16)), Reason.TOO_LARGE
     ),
     "drips 100s": Fault(drip(b"HTTP/1.1 100 Go on\r\n\r\n" * 9), Reason.TIMEOUT, 0.5),
-    "trailers for ever": Fault(send_for_ever(CHUNKED + b"0\r\n", b"a: b\r\n"), Reason.TIMEOUT, 0.5),
+    "trailers for ever": Fault(send_forever(CHUNKED + b"0\r\n", b"a: b\r\n"), Reason.TIMEOUT, 0.5),
     "closed port": Fault(hang, Reason.CONNECTION, scheme="closed"),
     "resets": Fault(reset, Reason.CONNECTION),
     "resets the handshake": Fault(reset, Reason.CONNECTION, scheme="https"),
@@ -95,33 +95,33 @@ FAULTS = {
     "ends in its body": Fault(send_and_end(http()[:-9]), Reason.CONNECTION),
     "ends in a chunk": Fault(send_and_end(CHUNKED + b"ff\r\nx"), Reason.CONNECTION),
     "ends the handshake": Fault(send_and_end(b""), Reason.CONNECTION, scheme="https"),
-    "refused certificate": Fault(answer(), Reason.TLS, scheme="tls"),
+    "refused certificate": Fault(respond(), Reason.TLS, scheme="tls"),
     "no TLS": Fault(send_and_end(http(400)), Reason.TLS, scheme="https"),
     "no HTTP": Fault(send_and_end(b"SSH-2.0-OpenSSH_9.2\r\n"), Reason.INVALID_RESPONSE),
     "head without an end": Fault(
-        send_for_ever(b"HTTP/1.1 200 OK\r\nA: ", b"a" * 9999), Reason.INVALID_RESPONSE
+        send_forever(b"HTTP/1.1 200 OK\r\nA: ", b"a" * 9999), Reason.INVALID_RESPONSE
     ),
     "headers without an end": Fault(
-        send_for_ever(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), Reason.INVALID_RESPONSE
+        send_forever(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), Reason.INVALID_RESPONSE
     ),
     "chunks of garbage": Fault(send(CHUNKED + b"zzz\r\n"), Reason.INVALID_RESPONSE),
     "over 64 MiB": Fault(
-        send_for_ever(http(body=b"", Content_Length=str(LIMIT + 1)), b" " * 2**16), Reason.TOO_LARGE
+        send_forever(http(body=b"", Content_Length=str(LIMIT + 1)), b" " * 2**16), Reason.TOO_LARGE
     ),
-    "chunk of -1 bytes": Fault(send_for_ever(CHUNKED + b"-1\r\n", b" " * 2**16), Reason.TOO_LARGE),
-    "gzip bomb": Fault(answer(body=bomb(80), **GZIP), Reason.TOO_LARGE),
-    "gzip of gzip": Fault(answer(body=gzip.compress(bomb(80)), **GZIP_TWICE), Reason.TOO_LARGE),
-    "broken gzip": Fault(answer(body=b"no gzip", **GZIP), Reason.INVALID_RESPONSE),
-    "gzip cut short": Fault(answer(body=gzip.compress(GOOD_BODY)[:-20], **GZIP), Reason.INVALID_RESPONSE),
-    "unknown compression": Fault(answer(body=b"\0\1\2", Content_Encoding="br"), Reason.INVALID_RESPONSE),
-    "truncated JSON": Fault(answer(body=GOOD_BODY[:-9]), Reason.INVALID_RESPONSE),
-    "HTML": Fault(answer(body=HTML, Content_Type="text/html"), Reason.INVALID_RESPONSE),
-    "empty body": Fault(answer(body=b""), Reason.INVALID_RESPONSE),
-    "response null": Fault(answer(body=envelope(None)), Reason.INVALID_RESPONSE),
-    "response an object": Fault(answer(body=envelope({})), Reason.INVALID_RESPONSE),
-    "5 levels of lists": Fault(answer(body=envelope([[[[[]]]]])), Reason.INVALID_RESPONSE),
-    "no record with an id": Fault(answer(body=envelope([{}, {"id": 5}])), Reason.INVALID_RESPONSE),
-    "nested too deeply": Fault(answer(body=b"[" * 2**20), Reason.INVALID_RESPONSE),
+    "chunk of -1 bytes": Fault(send_forever(CHUNKED + b"-1\r\n", b" " * 2**16), Reason.TOO_LARGE),
+    "gzip bomb": Fault(respond(body=bomb(80), **GZIP), Reason.TOO_LARGE),
+    "gzip of gzip": Fault(respond(body=gzip.compress(bomb(80)), **GZIP_TWICE), Reason.TOO_LARGE),
+    "broken gzip": Fault(respond(body=b"no gzip", **GZIP), Reason.INVALID_RESPONSE),
+    "gzip cut short": Fault(respond(body=gzip.compress(VALID_BODY)[:-20], **GZIP), Reason.INVALID_RESPONSE),
+    "unknown compression": Fault(respond(body=b"\0\1\2", Content_Encoding="br"), Reason.INVALID_RESPONSE),
+    "truncated JSON": Fault(respond(body=VALID_BODY[:-9]), Reason.INVALID_RESPONSE),
+    "HTML": Fault(respond(body=HTML, Content_Type="text/html"), Reason.INVALID_RESPONSE),
+    "empty body": Fault(respond(body=b""), Reason.INVALID_RESPONSE),
+    "response null": Fault(respond(body=envelope(None)), Reason.INVALID_RESPONSE),
+    "response an object": Fault(respond(body=envelope({})), Reason.INVALID_RESPONSE),
+    "5 levels of lists": Fault(respond(body=envelope([[[[[]]]]])), Reason.INVALID_RESPONSE),
+    "no record with an id": Fault(respond(body=envelope([{}, {"id": 5}])), Reason.INVALID_RESPONSE),
+    "nested too deeply": Fault(respond(body=b"[" * 2**20), Reason.INVALID_RESPONSE),
 }
 
 
@@ -151,7 +151,7 @@ def test_a_fault_counts_under_its_reason_and_costs_one_poll(
 ) -> None:
     fault = FAULTS[name]
     with (
-        FaultyPortal(answer()) as good,
+        FaultyPortal(respond()) as good,
         FaultyPortal(fault.behave, stranger if fault.scheme == "tls" else None) as faulty,
     ):
         if fault.scheme == "closed":
@@ -183,11 +183,11 @@ def at(state: PortalState, portal: object) -> PortalState:
 @pytest.mark.parametrize(
     "behave",
     [
-        answer(Content_Type="text/html"),
-        answer(Content_Type=""),
-        answer(body=gzip.compress(GOOD_BODY), **GZIP),
-        send_and_end(b"HTTP/1.0 200 OK\r\n\r\n" + GOOD_BODY),
-        send(CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(GOOD_BODY), GOOD_BODY)),
+        respond(Content_Type="text/html"),
+        respond(Content_Type=""),
+        respond(body=gzip.compress(VALID_BODY), **GZIP),
+        send_and_end(b"HTTP/1.0 200 OK\r\n\r\n" + VALID_BODY),
+        send(CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(VALID_BODY), VALID_BODY)),
         send(b"HTTP/1.1 100 Go on\r\n\r\n" * 200 + http()),
         send(b"HTTP/1.1 102 Wait\r\n\r\nHTTP/1.1 103 Hint\r\nLink: </a>\r\n\r\n" + http()),
     ],
@@ -202,5 +202,5 @@ def test_what_is_unusual_but_whole_is_taken(behave: Behaviour) -> None:
 
 
 def test_an_answer_of_64_mib_is_taken() -> None:
-    with FaultyPortal(answer(body=GOOD_BODY + b" " * (LIMIT - len(GOOD_BODY)))) as portal:
+    with FaultyPortal(respond(body=VALID_BODY + b" " * (LIMIT - len(VALID_BODY)))) as portal:
         assert poller.poll(PortalState(portal_at(portal.url))).up

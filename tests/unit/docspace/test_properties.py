@@ -14,7 +14,7 @@ from docspace_exporter.docspace.body import InvalidResponseError, read_object
 from docspace_exporter.docspace.decode import TEXT_LIMIT
 from docspace_exporter.exposition import Format
 from docspace_exporter.poller import PortalState
-from tests.support.faulty_portal import FaultyPortal, answer
+from tests.support.faulty_portal import FaultyPortal, respond
 from tests.support.json_strategies import HUGE, JSON, RECORDS, TEXTS, encode, exposed
 from tests.support.portals import portal_at, record
 from tests.support.samples import samples, values
@@ -99,7 +99,7 @@ def test_a_poll_takes_whatever_a_portal_answers(response: Any, key: Any, user: A
     def behave(connection: Any, head: str) -> None:
         path = head.split(" ")[1]
         number = 0 if path.endswith("/keys") else 1 if "keys" in path else 2
-        answer(body=bodies[number])(connection, head)
+        respond(body=bodies[number])(connection, head)
 
     with FaultyPortal(behave) as portal:
         state = poller.poll(PortalState(portal_at(portal.url)))

@@ -11,7 +11,7 @@ import trustme
 
 from docspace_exporter.docspace import client
 from docspace_exporter.docspace.failures import Reason
-from tests.support.faulty_portal import Behaviour, FaultyPortal, answer, drip, hang, http
+from tests.support.faulty_portal import Behaviour, FaultyPortal, drip, hang, http, respond
 from tests.support.portals import SECRET, failure_at, portal_at
 
 PASSWORD = "proxy-p4ssword"
@@ -55,61 +55,61 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
 
 
 def test_a_portal_is_polled_through_the_configured_proxy() -> None:
-    with FaultyPortal(answer()) as proxy:
+    with FaultyPortal(respond()) as proxy:
         proxy_url = proxy.url.replace("//", f"//user:{PASSWORD}@")
         assert client.poll(portal_at("http://acme.example", proxy_url=proxy_url), None).keys
-    assert proxy.heads[0].startswith("GET http://acme.example/api/2.0/keys HTTP/1.1\r\n")
-    assert "\r\nProxy-Authorization: Basic " in proxy.heads[0]
+    assert proxy.requests[0].startswith("GET http://acme.example/api/2.0/keys HTTP/1.1\r\n")
+    assert "\r\nProxy-Authorization: Basic " in proxy.requests[0]
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
 def test_a_portal_is_polled_through_the_proxy_of_the_environment(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with FaultyPortal(answer()) as proxy:
+    with FaultyPortal(respond()) as proxy:
         monkeypatch.setenv(name, proxy.url)
         assert client.poll(portal_at("http://acme.example"), None).keys
 
 
 def test_the_configured_proxy_counts_more_than_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    with FaultyPortal(answer()) as proxy, FaultyPortal(answer(500)) as other:
+    with FaultyPortal(respond()) as proxy, FaultyPortal(respond(500)) as other:
         monkeypatch.setenv("http_proxy", other.url)
         assert client.poll(portal_at("http://acme.example", proxy_url=proxy.url), None).keys
-    assert other.heads == []
+    assert other.requests == []
 
 
 def test_no_proxy_of_the_environment_is_asked_for_a_portal_that_it_excepts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with FaultyPortal(answer()) as proxy:
+    with FaultyPortal(respond()) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", "invalid")
         failure = failure_at(portal_at("http://nobody.invalid"))
     assert failure.reason is Reason.CONNECTION
-    assert proxy.heads == []
+    assert proxy.requests == []
 
 
 def test_no_proxy_of_the_environment_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    with FaultyPortal(answer()) as portal, FaultyPortal(answer(500)) as proxy:
+    with FaultyPortal(respond()) as portal, FaultyPortal(respond(500)) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         assert client.poll(portal_at(portal.url), None).keys
-    assert proxy.heads == []
+    assert proxy.requests == []
 
 
 def test_a_proxy_never_sees_the_key_of_an_https_portal(authority: trustme.CA) -> None:
     with (
-        FaultyPortal(answer(), server_context(authority, "acme.example")) as portal,
+        FaultyPortal(respond(), server_context(authority, "acme.example")) as portal,
         FaultyPortal(tunnel_to(portal)) as proxy,
     ):
         assert client.poll(portal_at("https://acme.example", proxy_url=proxy.url), None).keys
-    assert proxy.heads[0].startswith("CONNECT acme.example:443 ")
-    assert SECRET not in "".join(proxy.heads)
-    assert f"Authorization: Bearer {SECRET}" in portal.heads[0]
+    assert proxy.requests[0].startswith("CONNECT acme.example:443 ")
+    assert SECRET not in "".join(proxy.requests)
+    assert f"Authorization: Bearer {SECRET}" in portal.requests[0]
 
 
 def test_a_proxy_may_be_spoken_to_over_tls(authority: trustme.CA) -> None:
     with (
-        FaultyPortal(answer(), server_context(authority, "acme.example")) as portal,
+        FaultyPortal(respond(), server_context(authority, "acme.example")) as portal,
         FaultyPortal(tunnel_to(portal), server_context(authority, "127.0.0.1")) as proxy,
     ):
         assert client.poll(portal_at("https://acme.example", proxy_url=proxy.url), None).keys
@@ -137,11 +137,11 @@ def test_a_portal_that_drips_behind_a_proxy_ends_in_time(
 @pytest.mark.parametrize(
     ("scheme", "behave", "reason"),
     [
-        ("http", answer(407, b""), Reason.UNEXPECTED_STATUS),
-        ("http", answer(502, b""), Reason.SERVER_ERROR),
+        ("http", respond(407, b""), Reason.UNEXPECTED_STATUS),
+        ("http", respond(502, b""), Reason.SERVER_ERROR),
         ("http", hang, Reason.TIMEOUT),
-        ("https", answer(407, b""), Reason.CONNECTION),
-        ("https", answer(502, b""), Reason.CONNECTION),
+        ("https", respond(407, b""), Reason.CONNECTION),
+        ("https", respond(502, b""), Reason.CONNECTION),
         ("https", drip(b"HTTP/1.1 200 Connected\r\n"), Reason.TIMEOUT),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 
 from docspace_exporter.docspace import proxy
 from docspace_exporter.docspace.proxy import InvalidProxyError, is_excepted
-from tests.support.faulty_portal import FaultyPortal, answer
+from tests.support.faulty_portal import FaultyPortal, respond
 from tests.support.portals import failure_at, portal_at
 
 ACME = "https://acme.example"
@@ -113,9 +113,9 @@ def test_a_proxy_without_a_user_gets_no_credentials() -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_requires_a_login_is_blamed_and_not_the_key(scheme: str) -> None:
-    with FaultyPortal(answer(407, b"", Proxy_Authenticate="Basic")) as server:
+    with FaultyPortal(respond(407, b"", Proxy_Authenticate="Basic")) as server:
         url = server.url.replace("//", "//ann:%D0%BF%D0%B0%D1%80@")
         failure = failure_at(portal_at(f"{scheme}://acme.example", proxy_url=url))
     expected = base64.b64encode("ann:пар".encode()).decode()
-    assert f"Proxy-Authorization: Basic {expected}\r\n" in server.heads[0]
+    assert f"Proxy-Authorization: Basic {expected}\r\n" in server.requests[0]
     assert "the proxy requires a valid user name and password" in failure.message

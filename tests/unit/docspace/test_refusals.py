@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from docspace_exporter.docspace.failures import Reason
-from tests.support.faulty_portal import FaultyPortal, answer
+from tests.support.faulty_portal import FaultyPortal, respond
 from tests.support.portals import failure_at, portal_at
 
 EMPTY: Mapping[str, str] = {"Content_Type": ""}
@@ -180,7 +180,7 @@ def table(pytestconfig: pytest.Config) -> Iterator[list[tuple[str, ...]]]:
 @pytest.mark.parametrize("name", REFUSALS)
 def test_a_refusal_blames_its_cause(name: str, table: list[tuple[str, ...]]) -> None:
     refusal = REFUSALS[name]
-    with FaultyPortal(answer(refusal.status, b"", **refusal.headers)) as portal:
+    with FaultyPortal(respond(refusal.status, b"", **refusal.headers)) as portal:
         failure = failure_at(portal_at(portal.url))
     assert failure.reason is refusal.reason
     assert failure.message.startswith(f"status {refusal.status}")

@@ -16,7 +16,7 @@ from docspace_exporter.config.portals import Portal, TlsConfig
 from docspace_exporter.docspace import client, transport
 from docspace_exporter.docspace.failures import Reason
 from tests.support import processes
-from tests.support.faulty_portal import FaultyPortal, answer, bomb, drip, http
+from tests.support.faulty_portal import FaultyPortal, bomb, drip, http, respond
 from tests.support.portals import SECRET, failure_at, portal_at
 
 
@@ -48,7 +48,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 
 def test_a_portal_is_verified_by_the_ca_file(tls: Tls) -> None:
-    with FaultyPortal(answer(), tls.server("127.0.0.1")) as portal:
+    with FaultyPortal(respond(), tls.server("127.0.0.1")) as portal:
         assert polls(portal_at(portal.url, tls_config=TlsConfig(ca_file=tls.ca_file)))
 
 
@@ -56,21 +56,21 @@ def test_a_portal_is_verified_by_the_bundle_of_the_environment(
     tls: Tls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.ca_file))
-    with FaultyPortal(answer(), tls.server("127.0.0.1")) as portal:
+    with FaultyPortal(respond(), tls.server("127.0.0.1")) as portal:
         assert polls(portal_at(portal.url))
 
 
 def test_a_certificate_of_another_name_is_refused(tls: Tls) -> None:
-    with FaultyPortal(answer(), tls.server("acme.example")) as portal:
+    with FaultyPortal(respond(), tls.server("acme.example")) as portal:
         failure = failure_at(portal_at(portal.url, tls_config=TlsConfig(ca_file=tls.ca_file)))
     assert failure.reason is Reason.TLS
     assert failure.message.startswith("the portal's certificate was rejected, IP address mismatch")
-    assert portal.heads == []
+    assert portal.requests == []
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 def test_a_certificate_of_a_stranger_is_taken_when_verifying_is_off(tls: Tls) -> None:
-    with FaultyPortal(answer(), tls.server("acme.example")) as portal:
+    with FaultyPortal(respond(), tls.server("acme.example")) as portal:
         assert polls(portal_at(portal.url, tls_config=TlsConfig(insecure_skip_verify=True)))
 
 
@@ -79,7 +79,7 @@ def test_a_portal_is_shown_the_certificate_it_asks_for(tls: Tls) -> None:
     context.verify_mode = ssl.CERT_REQUIRED
     tls.authority.configure_trust(context)
     shown = TlsConfig(ca_file=tls.ca_file, cert_file=tls.cert_file, key_file=tls.key_file)
-    with FaultyPortal(answer(), context) as portal:
+    with FaultyPortal(respond(), context) as portal:
         assert polls(portal_at(portal.url, tls_config=shown))
         assert failure_at(portal_at(portal.url, tls_config=TlsConfig(ca_file=tls.ca_file))).reason in {
             Reason.TLS,
@@ -175,19 +175,19 @@ def two_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("two_addresses")
 def test_a_second_address_is_tried_when_the_first_refuses() -> None:
-    with FaultyPortal(answer()) as portal:
+    with FaultyPortal(respond()) as portal:
         assert polls(portal_at(f"http://acme.example:{portal.port}"))
 
 
 @pytest.mark.usefixtures("two_addresses")
 def test_a_second_address_is_tried_in_time_when_the_first_does_not_answer() -> None:
-    with FaultyPortal(answer()) as portal, unanswered("127.0.0.2", portal.port):
+    with FaultyPortal(respond()) as portal, unanswered("127.0.0.2", portal.port):
         assert polls(portal_at(f"http://acme.example:{portal.port}", poll_timeout=1.0))
 
 
 @pytest.mark.usefixtures("two_addresses")
 def test_no_address_that_answers_is_the_failure_timeout() -> None:
-    with FaultyPortal(answer()) as portal, unanswered("127.0.0.2", portal.port):
+    with FaultyPortal(respond()) as portal, unanswered("127.0.0.2", portal.port):
         portal.close()
         with unanswered("127.0.0.1", portal.port):
             failure = failure_at(portal_at(f"http://acme.example:{portal.port}", poll_timeout=0.5))
@@ -209,7 +209,7 @@ def test_every_host_is_held_to_the_deadline(host: str, monkeypatch: pytest.Monke
     ("status", "reason"), [(200, Reason.TOO_LARGE), (302, Reason.REDIRECT), (500, Reason.SERVER_ERROR)]
 )
 def test_a_bomb_of_256_mib_costs_little_memory(status: int, reason: Reason, tmp_path: Path) -> None:
-    with FaultyPortal(answer(status, bomb(256), Content_Encoding="gzip", Location="/")) as portal:
+    with FaultyPortal(respond(status, bomb(256), Content_Encoding="gzip", Location="/")) as portal:
         environment = {"DOCSPACE_URL": portal.url, "DOCSPACE_API_KEY": SECRET}
         with processes.exporter(tmp_path, environment=environment) as exporter:
             processes.wait_for(lambda: f"reason={reason}" in exporter.log, "the failure in the log")

@@ -13,7 +13,7 @@ import trustme
 from docspace_exporter.config.portals import TlsConfig
 from docspace_exporter.docspace import client
 from docspace_exporter.docspace.failures import Reason
-from tests.support.faulty_portal import FaultyPortal, answer, hang
+from tests.support.faulty_portal import FaultyPortal, hang, respond
 from tests.support.portals import failure_at, portal_at
 
 
@@ -34,14 +34,14 @@ def test_a_ca_file_may_hold_an_intermediate_authority_alone(tmp_path: Path) -> N
     intermediate = root.create_child_ca()
     certificate = intermediate.issue_cert("127.0.0.1")
     tls = trusting(tmp_path, [intermediate.cert_pem])
-    with FaultyPortal(answer(), server_with(certificate)) as portal:
+    with FaultyPortal(respond(), server_with(certificate)) as portal:
         assert client.poll(portal_at(portal.url, tls_config=tls), None).keys
 
 
 def test_a_ca_file_may_hold_the_portals_own_certificate_alone(tmp_path: Path) -> None:
     certificate = trustme.CA().issue_cert("127.0.0.1")
     tls = trusting(tmp_path, certificate.cert_chain_pems[:1])
-    with FaultyPortal(answer(), server_with(certificate)) as portal:
+    with FaultyPortal(respond(), server_with(certificate)) as portal:
         assert client.poll(portal_at(portal.url, tls_config=tls), None).keys
 
 
@@ -50,7 +50,7 @@ def test_a_portals_own_certificate_trusts_no_other(name: str, tmp_path: Path) ->
     authority = trustme.CA()
     trusted, shown = authority.issue_cert(name), authority.issue_cert("127.0.0.1")
     tls = trusting(tmp_path, trusted.cert_chain_pems[:1])
-    with FaultyPortal(answer(), server_with(trusted if name == "acme.example" else shown)) as portal:
+    with FaultyPortal(respond(), server_with(trusted if name == "acme.example" else shown)) as portal:
         failure = failure_at(portal_at(portal.url, tls_config=tls))
     assert failure.reason is Reason.TLS
     assert "certificate was rejected" in failure.message
@@ -66,7 +66,7 @@ def test_an_empty_bundle_of_the_environment_is_unset(bundle: str, monkeypatch: p
 
 def test_no_ca_file_is_read_for_an_http_portal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/absent")
-    with FaultyPortal(answer()) as portal:
+    with FaultyPortal(respond()) as portal:
         assert client.poll(portal_at(portal.url), None).keys
 
 
