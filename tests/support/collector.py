@@ -1,6 +1,6 @@
-"""All docspace series as prometheus-client renders them: plain, and slow for thousands of keys.
+"""All docspace series as a prometheus-client collector: simple, but slow for thousands of keys.
 
-`exposition` gives the same text faster; a test holds it to this one.
+`exposition` renders the same series faster; a test compares the two.
 """
 
 import time
@@ -26,7 +26,7 @@ from docspace_exporter.poller import PortalState
 
 
 class DocSpaceCollector(Collector):
-    """Collects from states that do not change; times are counted to what `clock` says, in Unix seconds."""
+    """Collects from fixed states; `clock` returns the current time in Unix seconds."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The documents that users read, taken apart as GitHub shows them."""
+"""The Markdown documents that users read, parsed into headings, paragraphs, code blocks and tables."""
 
 import itertools
 import re
@@ -13,7 +13,7 @@ from tests.support.processes import ROOT
 NAMES = sorted(
     str(path.relative_to(ROOT)) for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md")
 )
-"""The documents, as paths from the root of the project."""
+"""Paths of the documents, relative to the root of the project."""
 
 _PARSER = MarkdownIt("commonmark").enable("table")
 
@@ -23,16 +23,16 @@ class Text:
     """A heading, a paragraph or a cell of a table."""
 
     plain: str
-    """What a reader sees, without marks."""
+    """The text without markup."""
     code: Sequence[str]
-    """What stands in it as code."""
+    """Its inline code."""
     links: Sequence[str]
-    """Where its links and pictures lead."""
+    """The targets of its links and images."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block; in a list it is indented, and here no more."""
+    """A fenced code block, without the indentation that it has in a list."""
 
     document: str
     line: int
@@ -45,47 +45,47 @@ class Block:
 
     @property
     def title(self) -> str:
-        """The file that its first line, a comment, says it is; empty where it says nothing."""
+        """The file name in the comment on its first line; empty if there is none."""
         match = re.match(r"# (\S+)\n", self.text)
         return match[1] if match else ""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One document. What stands under several headings belongs to the last one before it."""
+    """One document. Text belongs to the nearest heading above it, whatever its level."""
 
     name: str
     headings: Sequence[Text]
     paragraphs: Sequence[tuple[str, Text]]
-    """Each with its heading."""
+    """Each paragraph with its heading."""
     blocks: Sequence[Block]
     tables: Mapping[str, Sequence[Sequence[Text]]]
-    """Rows of cells, without the head, by heading."""
+    """Rows of cells, without the header row, by heading."""
 
     @property
     def anchors(self) -> set[str]:
-        """What a link to a heading may have after the #."""
+        """The anchors that links can point to."""
         plain = (re.sub(r"[^\w\- ]", "", heading.plain.lower()) for heading in self.headings)
         return {text.replace(" ", "-") for text in plain}
 
     @property
     def texts(self) -> Sequence[Text]:
-        """All but blocks."""
+        """All text except code blocks."""
         cells = itertools.chain.from_iterable(row for rows in self.tables.values() for row in rows)
         return [*self.headings, *(text for _, text in self.paragraphs), *cells]
 
     @property
     def code(self) -> Sequence[str]:
-        """Code in the text, not in blocks."""
+        """All inline code."""
         return [code for text in self.texts for code in text.code]
 
     def blocks_under(self, heading: str, language: str) -> list[Block]:
-        """Return the blocks of a language that a heading stands over."""
+        """Return the code blocks in this language under this heading."""
         return [block for block in self.blocks if (block.heading, block.language) == (heading, language)]
 
 
 def read(name: str) -> Document:
-    """Return a document of the project, by its path from the root."""
+    """Return a document of the project by its path, relative to the root."""
     headings: list[Text] = []
     paragraphs: list[tuple[str, Text]] = []
     blocks: list[Block] = []
@@ -117,11 +117,11 @@ def _text(inline: Token) -> Text:
 
 
 DOCUMENTS = {name: read(name) for name in NAMES}
-"""Every document, by its path from the root."""
+"""Every document, by its path relative to the root."""
 
 
 def blocks(language: str) -> list[Block]:
-    """Return the fenced blocks of a language in all documents."""
+    """Return the code blocks in this language from all documents."""
     return [
         block for document in DOCUMENTS.values() for block in document.blocks if block.language == language
     ]

@@ -1,4 +1,4 @@
-"""A portal on loopback that does what no portal should: raw sockets, one behaviour at a time."""
+"""A misbehaving portal on loopback: raw sockets, one behaviour at a time."""
 
 import contextlib
 import functools
@@ -12,18 +12,18 @@ from collections.abc import Callable
 from tests.support.portals import RECORD, envelope
 
 Behaviour = Callable[[socket.socket, str], None]
-"""What is done with a connection, and with the head of each request that came over it."""
+"""What to do with a connection at each request; the text is the request's headers."""
 
 TLS_HANDSHAKE = b"\x16"
 
 
 class FaultyPortal:
-    """Serves from entering the context to leaving it; `behave` may be changed meanwhile."""
+    """Serves while its context is entered; `behave` may be changed meanwhile."""
 
     def __init__(self, behave: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self.behave = behave
         self.requests: list[str] = []
-        """Of all requests so far."""
+        """The request line and headers of each request so far."""
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._connections: list[socket.socket] = []
@@ -44,7 +44,7 @@ class FaultyPortal:
             thread.join()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -63,35 +63,35 @@ class FaultyPortal:
             if self._tls:
                 connection = self._tls.wrap_socket(connection, server_side=True)
             with connection:
-                while head := _read_head(connection):
-                    self.requests.append(head)
-                    self.behave(connection, head)
+                while request := _read_request(connection):
+                    self.requests.append(request)
+                    self.behave(connection, request)
 
 
-def _read_head(connection: socket.socket) -> str:
-    """Return a request's head, or the one byte that a TLS handshake begins with; empty at the end."""
-    head = b""
-    while not head.endswith(b"\r\n\r\n") and head != TLS_HANDSHAKE:
+def _read_request(connection: socket.socket) -> str:
+    """Return a request up to its body, or the first byte of a TLS handshake; empty at the end."""
+    request = b""
+    while not request.endswith(b"\r\n\r\n") and request != TLS_HANDSHAKE:
         byte = connection.recv(1)
         if not byte:
             return ""
-        head += byte
-    return head.decode("latin-1")
+        request += byte
+    return request.decode("latin-1")
 
 
 VALID_BODY = envelope([RECORD])
 
 
 def http(status: int | str = 200, body: bytes = VALID_BODY, **headers: str) -> bytes:
-    """Return an answer as it is sent; an underscore in a header's name stands for a hyphen."""
-    given = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    given |= {name.replace("_", "-"): value for name, value in headers.items()}
-    lines = [f"HTTP/1.1 {status} Whatever", *(f"{name}: {value}" for name, value in given.items())]
+    """Return an HTTP response; an underscore in a header's name stands for a hyphen."""
+    fields = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = [f"HTTP/1.1 {status} Whatever", *(f"{name}: {value}" for name, value in fields.items())]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
 def respond(status: int | str = 200, body: bytes = VALID_BODY, **headers: str) -> Behaviour:
-    """Answer every request so."""
+    """Send the same response to every request."""
     return send(http(status, body, **headers))
 
 
@@ -101,7 +101,7 @@ def send(content: bytes) -> Behaviour:
 
 
 def send_and_end(content: bytes) -> Behaviour:
-    """Send these bytes, and no more of anything."""
+    """Send these bytes, and close the connection."""
 
     def behave(connection: socket.socket, _: str) -> None:
         connection.sendall(content)
@@ -111,21 +111,21 @@ def send_and_end(content: bytes) -> Behaviour:
 
 
 def reset(connection: socket.socket, _: str) -> None:
-    """End the connection as a crashed program does."""
+    """Reset the connection, as the system does when a program crashes."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     connection.close()
 
 
 def hang(connection: socket.socket, _: str) -> None:
-    """Say nothing until the client goes."""
+    """Send nothing until the client disconnects."""
     connection.recv(1)
 
 
-def drip(content: bytes, whole: bytes = b"", seconds: float = 0.05) -> Behaviour:
-    """Send `whole` at once, then these bytes one by one, each well within a read's timeout."""
+def drip(content: bytes, start: bytes = b"", seconds: float = 0.05) -> Behaviour:
+    """Send `start` at once, then `content` byte by byte, each well within the timeout of a read."""
 
     def behave(connection: socket.socket, _: str) -> None:
-        connection.sendall(whole)
+        connection.sendall(start)
         for byte in content:
             connection.sendall(bytes([byte]))
             time.sleep(seconds)
@@ -133,19 +133,19 @@ def drip(content: bytes, whole: bytes = b"", seconds: float = 0.05) -> Behaviour
     return behave
 
 
-def send_forever(whole: bytes, again: bytes) -> Behaviour:
-    """Send `whole`, then the same bytes again and again."""
+def send_forever(start: bytes, repeated: bytes) -> Behaviour:
+    """Send `start`, then `repeated` again and again."""
 
     def behave(connection: socket.socket, _: str) -> None:
-        connection.sendall(whole)
+        connection.sendall(start)
         while True:
-            connection.sendall(again)
+            connection.sendall(repeated)
 
     return behave
 
 
 def by_path(default: Behaviour, **behaviours: Behaviour) -> Behaviour:
-    """Do what is set for `keys`, `own_key`, `own_user` and `members`, and the default for the rest."""
+    """Choose the behaviour by path: for `keys`, `own_key`, `own_user` and `members`, or else the default."""
     names = {
         "/api/2.0/keys": "keys",
         "/api/2.0/keys/@self": "own_key",
@@ -153,14 +153,14 @@ def by_path(default: Behaviour, **behaviours: Behaviour) -> Behaviour:
         "/api/2.0/people/filter": "members",
     }
 
-    def behave(connection: socket.socket, head: str) -> None:
-        behaviours.get(names[head.split(" ")[1].partition("?")[0]], default)(connection, head)
+    def behave(connection: socket.socket, request: str) -> None:
+        behaviours.get(names[request.split(" ")[1].partition("?")[0]], default)(connection, request)
 
     return behave
 
 
 @functools.cache
 def bomb(mebibytes: int) -> bytes:
-    """Return that many MiB of spaces, gzipped to a thousandth."""
+    """Return that many MiB of spaces, compressed with gzip to a thousandth of the size."""
     compressor = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
     return b"".join(compressor.compress(b" " * 2**20) for _ in range(mebibytes)) + compressor.flush()

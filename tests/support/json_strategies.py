@@ -1,4 +1,4 @@
-"""Whatever JSON a portal may send, and the exposition of what was read from it."""
+"""Arbitrary JSON that a portal might send, and the exposition of the keys in it."""
 
 import json
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ def encode(value: Any, *, escaped: bool = True) -> bytes:
 
 
 def exposed(listed: KeyList, format_: Format) -> str:
-    """Return the exposition of what an answer brought."""
+    """Return the exposition of the keys in a response."""
     exposition = Exposition(ExporterState("1", "2"), CollectorRegistry())
     state = polled(*listed.keys, malformed=listed.malformed)
     exposition.show(ExporterState("1", "2"), lambda: [state], ())

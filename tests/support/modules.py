@@ -1,4 +1,4 @@
-"""The modules of the package and what they import.
+"""The modules of the package, and what each of them imports.
 
 `python -m tests.support.modules` writes the table in CONTRIBUTING.md.
 """
@@ -37,9 +37,9 @@ def _imported(path: Path) -> Iterator[str]:
 
 
 def layers() -> Sequence[Sequence[str]]:
-    """Return the modules of each line of CONTRIBUTING's drawing, the highest line first."""
+    """Return the modules in each line of the diagram in CONTRIBUTING.md, top line first."""
     match = _LAYERS.search(CONTRIBUTING.read_text())
-    assert match, "CONTRIBUTING.md has no drawing of the layers"
+    assert match, "CONTRIBUTING.md has no diagram of the layers"
     lines = [line.split() for line in match[1].splitlines()]
     return [
         [words[0].replace("/", f".{word}") for word in words[1:]] if words[0].endswith("/") else words
@@ -48,15 +48,15 @@ def layers() -> Sequence[Sequence[str]]:
 
 
 def table() -> str:
-    """Return the table of modules: lines are rounded to tens, the job is the docstring's first paragraph."""
+    """Return the table of modules: line counts rounded to tens, and the first paragraph of each docstring."""
     rows = [f"| `{_shown(name)}` | {_lines(path)} | {_job(path)} |\n" for name, path in names().items()]
     return "".join(["| module | lines | job |\n|---|---|---|\n", *rows])
 
 
 def written_table() -> str:
-    """Return the table as it is in CONTRIBUTING."""
+    """Return the table that CONTRIBUTING.md contains."""
     match = _TABLE.search(CONTRIBUTING.read_text())
-    assert match, "CONTRIBUTING.md has no place for the table of modules"
+    assert match, "CONTRIBUTING.md has no table of modules"
     return match[0].removeprefix(match[1]).removesuffix(match[2])
 
 
@@ -74,7 +74,7 @@ def _job(path: Path) -> str:
 
 
 def cycle(graph: Mapping[str, set[str]]) -> list[str]:
-    """Return modules that import each other in a circle; none where there is no circle."""
+    """Return the modules that are part of a circular import, or depend on one; empty if there is none."""
     left = {name: set(targets) for name, targets in graph.items()}
     while free := {name for name, targets in left.items() if not targets & left.keys()}:
         left = {name: targets for name, targets in left.items() if name not in free}

@@ -1,4 +1,4 @@
-"""The exporter's endpoints on a real socket of this process, for tests that look or reach inside."""
+"""The exporter's endpoints on a real socket of this process, for tests that control what happens inside."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ ABOUT = ExporterState(version="1.2.3", revision="abc")
 
 
 class GatedExposition(Exposition):
-    """An exposition of a given size that begins to render at once and ends when told to."""
+    """An exposition of a fixed size that starts to render at once and finishes when `may_end` is set."""
 
     def __init__(self, size: int = 10) -> None:
         super().__init__(ABOUT, CollectorRegistry())
@@ -40,21 +40,21 @@ class GatedExposition(Exposition):
 
 
 class FailingExposition(GatedExposition):
-    """An exposition that fails the first time."""
+    """An exposition whose first rendering fails."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.faults = ["sk-secret"]
+        self.errors = ["sk-secret"]
 
     def render(self, format_: Format, *, gzip: bool) -> bytes:
-        if self.faults:
-            raise RuntimeError(self.faults.pop())
+        if self.errors:
+            raise RuntimeError(self.errors.pop())
         return super().render(format_, gzip=gzip)
 
 
 @contextlib.contextmanager
 def in_thread(app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None = None) -> Iterator[None]:
-    """Serve an application as the exporter serves its own."""
+    """Serve an application in the same way as the exporter does."""
     stop = asyncio.Event()
     with asyncio.Runner() as runner:
         loop = runner.get_loop()

@@ -49,7 +49,7 @@ FAILURES = st.builds(PollError, st.sampled_from(Reason), TEXTS)
 
 
 def portals(name: str) -> st.SearchStrategy[Portal]:
-    """Return arbitrary portals of a name."""
+    """Return arbitrary portals with this name."""
     return st.builds(
         portal_at,
         st.just(f"https://{name}.example"),
@@ -63,7 +63,7 @@ def portals(name: str) -> st.SearchStrategy[Portal]:
 
 
 def states(portal: Portal) -> st.SearchStrategy[PortalState]:
-    """Return arbitrary states of a portal: never polled, failed, good."""
+    """Return arbitrary states of a portal: never polled, failed or successful."""
     return st.builds(
         PortalState,
         portal=st.just(portal),
@@ -77,7 +77,7 @@ def states(portal: Portal) -> st.SearchStrategy[PortalState]:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[list[PortalState]]:
-    """Return, of a few portals, the states that each goes through; a failed poll keeps the answer before."""
+    """Return the successive states of a few portals; a failed poll keeps the previous snapshot."""
     found = []
     for name in ("acme", "other", "third")[: draw(st.integers(0, 3))]:
         each = draw(st.lists(states(draw(portals(name))), min_size=1, max_size=3))

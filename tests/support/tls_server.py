@@ -1,8 +1,7 @@
-"""Certificates, and the exporter's own server under a web configuration, on loopback."""
+"""Certificates, and the exporter's own server on loopback with a web configuration file."""
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import trustme
@@ -23,7 +22,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 def write_certificates(folder: Path) -> trustme.CA:
-    """Write `server`, `client` and `stranger`, each .crt and .key, and `ca.crt`, which knows not the last."""
+    """Write .crt and .key of `server`, `client` and `stranger`, and `ca.crt`, which signed the first two."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.crt")
     write_pair(authority.issue_cert("localhost"), folder / "server")
@@ -41,7 +40,7 @@ def write_pair(certificate: trustme.LeafCert, path: Path) -> None:
 def write_pair_of_name(
     authority: trustme.CA, name: x509.GeneralName, path: Path, key: PrivateKey | None = None
 ) -> None:
-    """Write a certificate of a name, or for a key, of a kind that trustme does not issue."""
+    """Write a certificate for a kind of name or key that trustme does not support."""
     issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
     issuer_key = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
     assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
@@ -71,7 +70,7 @@ async def _hello(_: Request) -> PlainTextResponse:
 
 @contextlib.contextmanager
 def serving(path: Path) -> Iterator[int]:
-    """Serve `/` and the probes' paths under a web configuration file; yields the port."""
+    """Serve `/` and the probes' paths with a web configuration file; yields the port."""
     config = WatchedWebConfig(path)
     open_paths = ("/-/healthy", "/-/ready")
     endpoints = Starlette(routes=[Route(where, _hello) for where in ("/", *open_paths)])
@@ -83,11 +82,3 @@ def serving(path: Path) -> Iterator[int]:
         in_thread(app, listener, config.server_context()),
     ):
         yield listener.getsockname()[1]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, 5 s at most."""
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline, "did not come about within 5 s"
-        time.sleep(0.05)

@@ -1,6 +1,5 @@
 """One poll: the requests it sends, and the errors it reports."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -21,9 +20,9 @@ def failure_of(behave: Behaviour) -> PollError:
 
 def test_all_keys_of_a_portal_are_read(demo_portal: DemoPortal) -> None:
     own = demo_portal.keys[-1]
-    snapshot = client.poll(portal_at(demo_portal.url, api_key=own.secret), None)
+    snapshot = client.poll(portal_at(demo_portal.url, api_key=own.secret), None, lambda: 1_790_000_000.0)
     assert snapshot.malformed == 0
-    assert snapshot.received == pytest.approx(time.time(), abs=5)
+    assert snapshot.received == 1_790_000_000.0
     for key, created in zip(snapshot.keys, demo_portal.keys, strict=True):
         expiry = created.expires.timestamp() if created.expires else float("inf")
         last_used = (
@@ -39,7 +38,7 @@ def test_all_keys_of_a_portal_are_read(demo_portal: DemoPortal) -> None:
         assert key.last_used == pytest.approx(last_used, abs=1)
 
 
-def test_a_request_carries_the_key_as_bearer_and_nothing_of_the_machine() -> None:
+def test_a_request_sends_the_key_as_bearer_token_and_reveals_nothing_about_the_machine() -> None:
     with FaultyPortal(respond()) as portal:
         client.poll(portal_at(portal.url), None)
     first, *headers = portal.requests[0].split("\r\n")
@@ -49,7 +48,7 @@ def test_a_request_carries_the_key_as_bearer_and_nothing_of_the_machine() -> Non
     assert names == {"Host", "User-Agent", "Accept", "Accept-Encoding", "Connection", "Authorization"}
 
 
-def test_a_netrc_does_not_replace_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_netrc_file_does_not_override_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / ".netrc"
     netrc.write_text("default login somebody password other\n")
     netrc.chmod(0o600)
@@ -57,7 +56,7 @@ def test_a_netrc_does_not_replace_the_key(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("HOME", str(tmp_path))
     with FaultyPortal(respond()) as portal:
         client.poll(portal_at(portal.url), None)
-    assert all(f"Authorization: Bearer {SECRET}\r\n" in head for head in portal.requests)
+    assert all(f"Authorization: Bearer {SECRET}\r\n" in request for request in portal.requests)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -69,12 +68,12 @@ def test_a_redirect_is_reported_and_not_followed(status: int) -> None:
     assert elsewhere.requests == []
 
 
-def test_an_error_about_a_key_file_of_any_name_is_one_line(tmp_path: Path) -> None:
+def test_an_error_about_a_key_file_is_one_line_whatever_its_name(tmp_path: Path) -> None:
     portal = portal_at("https://acme.example", api_key=None, api_key_file=tmp_path / "two\nlines\udcff")
     assert failure_at(portal).message.endswith("two\ufffdlines\ufffd: No such file or directory")
 
 
-def test_a_redirect_to_the_portal_itself_names_no_destination() -> None:
+def test_a_redirect_within_the_portal_is_reported_without_its_target() -> None:
     with FaultyPortal(respond()) as portal:
         portal.behave = respond(302, Location=portal.url.upper() + "/login")
         message = failure_at(portal_at(portal.url)).message
@@ -92,7 +91,7 @@ def test_a_redirect_to_the_portal_itself_names_no_destination() -> None:
         "https://[",
     ],
 )
-def test_a_redirect_to_anything_but_a_plain_origin_is_not_quoted(location: str) -> None:
+def test_only_a_plain_origin_is_quoted_as_the_target_of_a_redirect(location: str) -> None:
     message = failure_of(respond(302, Location=location.encode().decode("latin-1"))).message
     assert message == "status 302, the portal redirects; the key is sent to the configured url only"
 
@@ -118,7 +117,9 @@ def test_a_redirect_to_anything_but_a_plain_origin_is_not_quoted(location: str) 
         (401, "7", None),
     ],
 )
-def test_retry_after_is_obeyed_up_to_an_hour(status: int, retry_after: str, expected: float | None) -> None:
+def test_retry_after_is_respected_up_to_an_hour(
+    status: int, retry_after: str, expected: float | None
+) -> None:
     assert failure_of(respond(status, Retry_After=retry_after)).retry_after == expected
 
 
@@ -129,7 +130,7 @@ def test_retry_after_may_be_a_date() -> None:
     )
 
 
-def test_without_retry_after_the_schedule_stays() -> None:
+def test_without_retry_after_the_schedule_does_not_change() -> None:
     assert failure_of(respond(429)).retry_after is None
 
 
@@ -141,7 +142,7 @@ def test_a_key_that_cannot_be_read_is_reported_without_a_request(tmp_path: Path)
     assert portal.requests == []
 
 
-def test_a_key_file_is_read_at_every_poll(tmp_path: Path) -> None:
+def test_a_key_file_is_read_at_each_poll(tmp_path: Path) -> None:
     file = tmp_path / "key"
     with FaultyPortal(respond()) as portal:
         for key in ("sk-old", "  sk-new\r\n"):

@@ -1,4 +1,4 @@
-"""What becomes of an answer: every key, every oddity, every record that cannot be read."""
+"""Decoding a response: valid keys, unusual ones, and records that cannot be read."""
 
 import math
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ def decode(*records: Any) -> KeyList:
 
 
 def only_key(**changes: Any) -> ApiKey:
-    """Return the key of one record, in which nothing is unreadable."""
+    """Return the key of a response with one valid record."""
     listed = decode(record(**changes))
     assert listed.malformed == 0
     return listed.keys[0]
@@ -51,20 +51,20 @@ def test_keys_keep_the_order_of_the_portal() -> None:
     assert [key.id for key in decode(*(record(id=name) for name in "cab")).keys] == ["c", "a", "b"]
 
 
-def test_a_portal_without_keys_has_none() -> None:
+def test_a_portal_may_have_no_keys() -> None:
     assert decode() == KeyList((), 0)
 
 
-def test_a_key_of_which_only_the_id_is_told_has_neither_expiry_nor_restrictions() -> None:
+def test_a_key_with_only_an_id_never_expires_and_is_unrestricted() -> None:
     assert decode({"id": "1"}) == KeyList((ApiKey(id="1", permissions=(), expiry=NEVER),), 0)
 
 
 @pytest.mark.parametrize("field", [field for field in RECORD if field != "id"])
-def test_null_is_the_same_as_absent(field: str) -> None:
+def test_a_null_field_is_the_same_as_an_absent_one(field: str) -> None:
     assert only_key(**{field: None}) == only_key(**{field: ABSENT})
 
 
-def test_fields_of_no_interest_are_passed_over() -> None:
+def test_other_fields_are_ignored() -> None:
     assert only_key(key="sk-***9f3a", extra={"deep": [[1.5e300, -3, True, None, "x"]]}) == only_key()
 
 
@@ -98,12 +98,12 @@ def test_dates_are_read_to_the_microsecond(date: Any, expected: float) -> None:
         {"utcTime": "0001-01-01T00:00:00.0000000Z", "timeZoneOffset": "00:00:00"},
     ],
 )
-def test_the_first_of_january_of_year_1_is_no_date(date: Any) -> None:
+def test_january_1st_of_year_1_means_no_date(date: Any) -> None:
     key = only_key(createOn=date, lastUsed=date, expiresAt=date)
     assert (key.created, key.last_used, key.expiry) == (None, None, NEVER)
 
 
-BAD_DATES = [
+INVALID_DATES = [
     "",
     "tomorrow",
     "2026-13-01T00:00:00Z",
@@ -124,11 +124,11 @@ BAD_DATES = [
 ]
 
 
-@pytest.mark.parametrize("date", BAD_DATES)
+@pytest.mark.parametrize("date", INVALID_DATES)
 @pytest.mark.parametrize(
     ("field", "attribute"), [("createOn", "created"), ("lastUsed", "last_used"), ("expiresAt", "expiry")]
 )
-def test_an_unreadable_date_costs_that_date(field: str, attribute: str, date: Any) -> None:
+def test_an_unreadable_date_does_not_affect_other_fields(field: str, attribute: str, date: Any) -> None:
     listed = decode(record(**{field: date}))
     assert listed.malformed == 1
     assert getattr(listed.keys[0], attribute) is None
@@ -137,7 +137,7 @@ def test_an_unreadable_date_costs_that_date(field: str, attribute: str, date: An
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "attribute", "left"),
+    ("field", "value", "attribute", "fallback"),
     [
         ("name", 5, "name", ""),
         ("name", ["a"], "name", ""),
@@ -154,32 +154,34 @@ def test_an_unreadable_date_costs_that_date(field: str, attribute: str, date: An
         ("isActive", 1, "active", None),
     ],
 )
-def test_an_unreadable_field_costs_that_field(field: str, value: Any, attribute: str, left: Any) -> None:
+def test_an_unreadable_field_does_not_affect_other_fields(
+    field: str, value: Any, attribute: str, fallback: Any
+) -> None:
     listed = decode(record(**{field: value}), record(id="another"))
     assert listed.malformed == 1
     key, another = listed.keys
-    assert getattr(key, attribute) == left
+    assert getattr(key, attribute) == fallback
     assert (key.id, key.created, another.name) == (RECORD["id"], only_key().created, "backup job")
 
 
-def test_a_record_with_several_flaws_counts_once() -> None:
+def test_a_record_with_several_errors_counts_once() -> None:
     listed = decode(record(name=5, isActive="no", createOn="x", expiresAt=7, permissions=0))
     assert (len(listed.keys), listed.malformed) == (1, 1)
 
 
-@pytest.mark.parametrize("bad", [ABSENT, None, "", 5, True, [], {}, 1.5])
-def test_a_record_without_an_id_is_left_out(bad: Any) -> None:
-    listed = decode(record(id=bad), record(id="good"))
-    assert ([key.id for key in listed.keys], listed.malformed) == (["good"], 1)
+@pytest.mark.parametrize("id_", [ABSENT, None, "", 5, True, [], {}, 1.5])
+def test_a_record_without_a_valid_id_is_left_out(id_: Any) -> None:
+    listed = decode(record(id=id_), record(id="valid"))
+    assert ([key.id for key in listed.keys], listed.malformed) == (["valid"], 1)
 
 
-@pytest.mark.parametrize("bad", [None, 5, "key", [], [[[[[]]]]], True])
-def test_a_record_that_is_no_object_is_left_out(bad: Any) -> None:
-    listed = decode(bad, record())
+@pytest.mark.parametrize("invalid", [None, 5, "key", [], [[[[[]]]]], True])
+def test_a_record_that_is_not_an_object_is_left_out(invalid: Any) -> None:
+    listed = decode(invalid, record())
     assert (len(listed.keys), listed.malformed) == (1, 1)
 
 
-def test_a_second_record_of_an_id_is_left_out() -> None:
+def test_a_second_record_with_the_same_id_is_left_out() -> None:
     listed = decode(record(name="first"), record(name="second"), record(name=5))
     assert ([key.name for key in listed.keys], listed.malformed) == (["first"], 2)
 
@@ -194,29 +196,33 @@ def test_a_second_record_of_an_id_is_left_out() -> None:
         ("&amp;amp;", "&amp;"),
     ],
 )
-def test_an_owner_is_html_decoded_once(owner: str, expected: str) -> None:
+def test_html_entities_in_an_owner_are_decoded_once(owner: str, expected: str) -> None:
     assert only_key(createBy={"displayName": owner}).owner == expected
 
 
-def test_a_name_is_not_html_decoded() -> None:
+def test_html_entities_in_a_name_are_kept() -> None:
     assert only_key(name="a &amp; b").name == "a &amp; b"
 
 
-@pytest.mark.parametrize("sign", ["\0", "\n", "\r", "\t", "\x1b", "\x7f", "\x85", "\x9f", "\ud800"])
-def test_control_characters_and_lone_surrogates_are_replaced(sign: str) -> None:
+@pytest.mark.parametrize("character", ["\0", "\n", "\r", "\t", "\x1b", "\x7f", "\x85", "\x9f", "\ud800"])
+def test_control_characters_and_lone_surrogates_are_replaced(character: str) -> None:
     key = only_key(
-        id=f"i{sign}d", name=f"a{sign}b", keyPostfix=sign, createBy={"displayName": sign}, permissions=[sign]
+        id=f"i{character}d",
+        name=f"a{character}b",
+        keyPostfix=character,
+        createBy={"displayName": character},
+        permissions=[character],
     )
     assert (key.id, key.name, key.postfix) == ("i\ufffdd", "a\ufffdb", "\ufffd")
     assert (key.owner, key.permissions) == ("\ufffd", ("\ufffd",))
 
 
 @pytest.mark.parametrize("text", ['"quoted" \\ {x="1"} # EOF', "\u202eright to left", "\u2028", "🔑", "é"])
-def test_other_characters_stay(text: str) -> None:
+def test_other_characters_are_kept(text: str) -> None:
     assert only_key(name=text).name == text
 
 
-def test_a_pair_of_surrogates_is_one_character() -> None:
+def test_a_surrogate_pair_is_decoded_as_one_character() -> None:
     assert decode_body(b'{"response":[{"id":"1","name":"\\ud83d\\udd11\\ud83d"}]}').keys[0].name == "🔑\ufffd"
 
 
@@ -225,23 +231,23 @@ def test_names_and_owners_are_shortened_to_200_characters() -> None:
     assert (key.name, key.owner) == ("я" * 200, "&" * 200)
 
 
-def test_invalid_utf8_costs_the_characters_not_the_answer() -> None:
+def test_invalid_utf8_is_replaced_and_the_response_is_still_read() -> None:
     listed = decode_body(b'{"response":[{"id":"1","name":"a\xff\xc3(b"},{"id":"2"}]}')
     assert ([key.name for key in listed.keys], listed.malformed) == (["a\ufffd\ufffd(b", ""], 0)
 
 
-def test_a_byte_order_mark_is_passed_over() -> None:
+def test_a_byte_order_mark_is_ignored() -> None:
     assert decode_body(b"\xef\xbb\xbf" + envelope([RECORD])) == decode(RECORD)
 
 
-def test_numbers_of_5000_digits_are_passed_over() -> None:
+def test_numbers_of_5000_digits_do_not_fail_the_response() -> None:
     digits = "9" * 5000
     body = f'{{"response":[{{"id":"1","name":"a","extra":{digits},"isActive":{digits}}}],"count":-{digits}}}'
     listed = decode_body(body.encode())
     assert ([key.name for key in listed.keys], listed.malformed) == (["a"], 1)
 
 
-def test_a_negative_count_says_nothing() -> None:
+def test_a_negative_count_is_ignored() -> None:
     assert decode_body(envelope([RECORD], count=-1)) == decode(RECORD)
 
 
@@ -268,13 +274,13 @@ def test_a_negative_count_says_nothing() -> None:
         b"\xff\xfe\x00",
     ],
 )
-def test_an_answer_that_is_no_list_of_keys_is_refused(body: bytes) -> None:
+def test_a_response_that_is_not_a_list_of_keys_is_rejected(body: bytes) -> None:
     with pytest.raises(InvalidResponseError) as caught:
         decode_body(body)
     assert "\n" not in str(caught.value)
 
 
-def test_an_answer_that_would_take_gigabytes_to_decode_is_refused() -> None:
+def test_a_response_that_would_need_gigabytes_to_decode_is_rejected() -> None:
     for body in (
         b'{"response":[' + b"{}," * 2**20 * 2 + b"{}]}",
         b'{"response":' + b"[[],[]]," * 2**20 + b"]}",
@@ -285,18 +291,18 @@ def test_an_answer_that_would_take_gigabytes_to_decode_is_refused() -> None:
             read_object(body)
 
 
-def test_an_owner_of_any_length_costs_no_more_than_its_name() -> None:
+def test_an_owner_of_any_length_is_shortened() -> None:
     for name in ("&#" + "1" * 5000 + ";", "&amp;" * 100_000, "&" * 100_000):
         (key,) = decode(record(createBy={"displayName": name})).keys
         assert 0 < len(key.owner) <= 200
 
 
-def test_a_permission_is_shortened() -> None:
+def test_long_permissions_are_shortened() -> None:
     (key,) = decode(record(permissions=["x" * 1000, "a\0"])).keys
     assert key.permissions == ("a\ufffd", "x" * 200)
 
 
-def test_names_full_of_commas_and_brackets_cost_nothing() -> None:
+def test_commas_and_brackets_in_names_do_not_count_as_values() -> None:
     name = 'a \\" quoted, ' + "{[," * 3000
     keys = decode(*(record(id=str(number), name=name) for number in range(400))).keys
     assert len(keys) == 400
@@ -304,7 +310,7 @@ def test_names_full_of_commas_and_brackets_cost_nothing() -> None:
 
 
 @pytest.mark.parametrize("first", [b"{}", rb'{"id":"\ud800"}'])
-def test_an_answer_of_more_records_than_a_portal_can_have_is_refused(first: bytes) -> None:
+def test_a_response_with_more_records_than_a_portal_can_have_is_rejected(first: bytes) -> None:
     with pytest.raises(InvalidResponseError, match="more than 200000 records"):
         decode_body(b'{"response":[' + first + b',{"id":"1"}' * 200_000 + b"]}")
 
@@ -321,11 +327,11 @@ def test_an_answer_of_more_records_than_a_portal_can_have_is_refused(first: byte
         ("x", "unknown"),
     ],
 )
-def test_access_is_full_without_permissions(permissions: Any, access: str) -> None:
+def test_access_is_derived_from_permissions(permissions: Any, access: str) -> None:
     assert decode(record(permissions=permissions)).keys[0].access == access
 
 
-def test_the_object_of_another_answer_is_returned() -> None:
+def test_the_object_in_any_other_response_is_returned() -> None:
     assert read_object(envelope({"isAdmin": True, "id": "\ud800"})) == {
         "isAdmin": True,
         "id": "\ud800",
@@ -333,7 +339,7 @@ def test_the_object_of_another_answer_is_returned() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", envelope(None), envelope([]), b"<html>"])
-def test_another_answer_without_an_object_is_refused(body: bytes) -> None:
+def test_any_other_response_without_an_object_is_rejected(body: bytes) -> None:
     with pytest.raises(InvalidResponseError):
         read_object(body)
 
@@ -341,18 +347,20 @@ def test_another_answer_without_an_object_is_refused(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("own", "expected"), [({"id": "1\ud800"}, "1\ufffd"), ({"id": ""}, None), ({"id": 5}, None), ({}, None)]
 )
-def test_the_own_id_is_read_as_those_of_keys_are(own: dict[str, Any], expected: str | None) -> None:
+def test_the_id_of_the_exporters_own_key_is_read_like_any_other(
+    own: dict[str, Any], expected: str | None
+) -> None:
     assert read_id(own) == expected
 
 
-def test_both_decoders_agree() -> None:
+def test_both_decoders_return_the_same_keys() -> None:
     records = [record(id=str(day), expiresAt=f"2026-12-{day:02}T00:00:00.0000000Z") for day in range(1, 29)]
     fast = decode_body(envelope(records))
     assert fast.keys[-1].expiry == unix(2026, 12, 28)
     assert fast == decode_body(envelope(records, surrogate="\ud800"))
 
 
-def test_a_key_with_the_scope_to_write_everything_has_full_access() -> None:
+def test_a_key_that_may_write_everything_has_full_access() -> None:
     assert only_key(permissions=["*:write"]).access == "full"
     assert only_key(permissions=["files:read", "*:write"]).access == "full"
     assert only_key(permissions=["*:read"]).access == "scoped"
@@ -371,14 +379,12 @@ def test_a_key_with_the_scope_to_write_everything_has_full_access() -> None:
         ({"createBy": "Ann"}, ("createBy",)),
     ],
 )
-def test_a_key_knows_which_of_its_fields_are_unreadable(
-    changes: dict[str, Any], expected: tuple[str, ...]
-) -> None:
+def test_a_key_lists_its_unreadable_fields(changes: dict[str, Any], expected: tuple[str, ...]) -> None:
     (key,) = decode(record(**changes)).keys
     assert key.malformed == expected
 
 
-def test_the_id_of_an_owner_is_in_small_letters() -> None:
+def test_the_id_of_an_owner_is_lowercase() -> None:
     assert only_key(createBy={"id": "5A1F"}).owner_id == "5a1f"
     assert only_key(createBy={"id": 5}).owner_id == ""
     assert only_key(createBy=ABSENT).owner_id == ""

@@ -1,4 +1,4 @@
-"""Who the exporter is at a portal: which key is its own, and whether it sees every key."""
+"""What a portal reports about the exporter: which key is its own, and whether it sees every key."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +18,7 @@ KEYS, OWN_KEY, OWN_USER = "GET /api/2.0/keys", "GET /api/2.0/keys/@self", "GET /
 MEMBERS = "GET /api/2.0/people/filter"
 NOW = 1_790_000_000.0
 AN_HOUR_LATER = NOW + LIFETIME
-TELLS = {
+IDENTITY = {
     "own_key": respond(body=envelope({"id": "own"})),
     "own_user": respond(body=envelope({"isAdmin": True, "isOwner": False})),
     "members": respond(body=envelope([])),
@@ -33,7 +33,7 @@ def identify(
     return snapshot.identity
 
 
-def test_the_own_key_is_found_though_another_ends_alike(demo_portal: DemoPortal) -> None:
+def test_the_exporters_own_key_is_found_even_if_another_has_the_same_postfix(demo_portal: DemoPortal) -> None:
     own = demo_portal.keys[-1]
     demo_portal.keys[0].secret = "sk-other" + own.secret[-4:]
     identity = client.poll(portal_at(demo_portal.url, api_key=own.secret), None).identity
@@ -41,13 +41,13 @@ def test_the_own_key_is_found_though_another_ends_alike(demo_portal: DemoPortal)
 
 
 @pytest.mark.parametrize(("is_admin", "count"), [(True, 2), (False, 1)])
-def test_an_admin_sees_every_key_and_a_member_their_own(is_admin: bool, count: int) -> None:
+def test_an_admin_sees_every_key_and_other_members_only_their_own(is_admin: bool, count: int) -> None:
     now = datetime.now(UTC)
     mine = DemoKey(name="mine", owner=User("Me", is_admin=is_admin), created=now, permissions=("*:read",))
     other = DemoKey(name="other", owner=User("Other"), created=now)
     with DemoPortal([mine, other]) as portal:
-        answer = client.poll(portal_at(portal.url, api_key=mine.secret), None)
-    assert (len(answer.keys), answer.identity.sees_every_key) == (count, is_admin)
+        snapshot = client.poll(portal_at(portal.url, api_key=mine.secret), None)
+    assert (len(snapshot.keys), snapshot.identity.sees_every_key) == (count, is_admin)
 
 
 @pytest.mark.parametrize(
@@ -63,19 +63,21 @@ def test_an_admin_sees_every_key_and_a_member_their_own(is_admin: bool, count: i
         (None, None),
     ],
 )
-def test_what_the_portal_does_not_tell_of_its_user_is_not_known(user: object, expected: bool | None) -> None:
+def test_whether_the_user_sees_every_key_is_unknown_unless_the_portal_reports_it(
+    user: object, expected: bool | None
+) -> None:
     own_user = respond(body=envelope(user))
-    with FaultyPortal(by_path(respond(), own_key=TELLS["own_key"], own_user=own_user)) as portal:
+    with FaultyPortal(by_path(respond(), own_key=IDENTITY["own_key"], own_user=own_user)) as portal:
         assert identify(portal).sees_every_key is expected
 
 
 @pytest.mark.parametrize("own_key", [{}, {"id": None}, {"id": 5}, {"id": ""}, [], None, "own"])
-def test_what_the_portal_does_not_tell_of_its_key_is_not_known(own_key: object) -> None:
+def test_the_exporters_own_key_is_unknown_unless_the_portal_reports_its_id(own_key: object) -> None:
     with FaultyPortal(by_path(respond(), own_key=respond(body=envelope(own_key)))) as portal:
         assert identify(portal).own_key_id is None
 
 
-def test_the_portal_is_asked_for_the_identity_once_an_hour(demo_portal: DemoPortal) -> None:
+def test_the_identity_is_requested_once_an_hour(demo_portal: DemoPortal) -> None:
     portal = portal_at(demo_portal.url, api_key=demo_portal.keys[-1].secret)
     identity, requests = None, list[list[str]]()
     for now in (NOW, NOW + 1, AN_HOUR_LATER - 1, AN_HOUR_LATER):
@@ -90,7 +92,7 @@ def test_the_portal_is_asked_for_the_identity_once_an_hour(demo_portal: DemoPort
     ]
 
 
-def test_the_portal_is_asked_again_after_the_clock_was_ahead(demo_portal: DemoPortal) -> None:
+def test_the_identity_is_requested_again_after_the_clock_was_set_back(demo_portal: DemoPortal) -> None:
     portal = portal_at(demo_portal.url, api_key=demo_portal.keys[-1].secret)
     identity = client.poll(portal, None, lambda: NOW + 86_400).identity
     demo_portal.requests.clear()
@@ -98,7 +100,7 @@ def test_the_portal_is_asked_again_after_the_clock_was_ahead(demo_portal: DemoPo
     assert list(demo_portal.requests) == [KEYS, OWN_KEY, OWN_USER, MEMBERS]
 
 
-def test_who_the_exporter_is_is_asked_again_when_its_key_is_replaced(
+def test_the_identity_is_requested_again_when_the_exporters_key_is_replaced(
     demo_portal: DemoPortal, tmp_path: Path
 ) -> None:
     file = tmp_path / "key"
@@ -117,32 +119,32 @@ FAILURES: dict[str, Behaviour] = {
     "500": respond(500),
     "429": respond(429),
     "redirect": respond(302),
-    "resets": reset,
-    "hangs": hang,
+    "connection reset": reset,
+    "no response": hang,
 }
 REFUSALS: dict[str, Behaviour] = {
     "401": respond(401),
     "403": respond(403),
     "404": respond(404),
     "HTML": respond(body=b"<html>"),
-    "garbage": respond(body=b'{"response":' + b"[" * 10_000),
-    "no object": respond(body=envelope([])),
+    "nested too deeply": respond(body=b'{"response":' + b"[" * 10_000),
+    "not an object": respond(body=envelope([])),
 }
 
 
 @pytest.mark.parametrize("path", ["own_key", "own_user"])
 @pytest.mark.parametrize("fault", FAILURES | REFUSALS)
-def test_keys_are_exported_though_the_portal_does_not_tell_who_asks(fault: str, path: str) -> None:
-    fails = (FAILURES | REFUSALS)[fault]
-    with FaultyPortal(by_path(respond(), **{**TELLS, path: fails})) as portal:
+def test_keys_are_exported_even_if_a_request_for_the_identity_fails(fault: str, path: str) -> None:
+    failing = (FAILURES | REFUSALS)[fault]
+    with FaultyPortal(by_path(respond(), **{**IDENTITY, path: failing})) as portal:
         identity = identify(portal, poll_timeout=0.5)
     assert identity.own_key_id == (None if path == "own_key" else "own")
-    assert identity.sees_every_key is (None if path == "own_user" or fault == "hangs" else True)
+    assert identity.sees_every_key is (None if path == "own_user" or fault == "no response" else True)
 
 
 @pytest.mark.parametrize("fault", FAILURES | REFUSALS)
-def test_what_was_known_stays_when_the_portal_does_not_tell_again(fault: str) -> None:
-    with FaultyPortal(by_path(respond(), **TELLS)) as portal:
+def test_a_known_identity_is_kept_when_later_requests_for_it_fail(fault: str) -> None:
+    with FaultyPortal(by_path(respond(), **IDENTITY)) as portal:
         first = identify(portal)
         portal.behave = by_path((FAILURES | REFUSALS)[fault], keys=respond())
         later = identify(portal, first, poll_timeout=0.5, now=AN_HOUR_LATER)
@@ -150,14 +152,14 @@ def test_what_was_known_stays_when_the_portal_does_not_tell_again(fault: str) ->
 
 
 @pytest.mark.parametrize("fault", FAILURES)
-def test_a_failed_request_is_repeated_after_a_while(fault: str) -> None:
+def test_a_failed_request_is_repeated_after_a_delay(fault: str) -> None:
     with FaultyPortal(by_path(FAILURES[fault], keys=respond())) as portal:
         first = identify(portal, poll_timeout=0.5)
-        portal.behave = by_path(respond(), **TELLS)
-        sooner = identify(portal, first, now=NOW + FIRST_RETRY - 1)
+        portal.behave = by_path(respond(), **IDENTITY)
+        early = identify(portal, first, now=NOW + FIRST_RETRY - 1)
         later = identify(portal, first, now=NOW + FIRST_RETRY)
-    assert sooner is not later
-    assert (sooner.own_key_id, sooner.sees_every_key) == (None, None)
+    assert early is not later
+    assert (early.own_key_id, early.sees_every_key) == (None, None)
     assert (later.own_key_id, later.sees_every_key) == ("own", True)
 
 
@@ -168,16 +170,16 @@ def test_a_failed_request_is_not_repeated_sooner_than_the_portal_allows() -> Non
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_refusal_to_tell_is_not_asked_again_within_the_hour(refusal: str) -> None:
+def test_a_rejected_request_is_not_repeated_within_the_hour(refusal: str) -> None:
     with FaultyPortal(by_path(REFUSALS[refusal], keys=respond())) as portal:
         first = identify(portal)
-        asked = len(portal.requests)
+        requests = len(portal.requests)
         assert identify(portal, first, now=AN_HOUR_LATER - 1) == first
-    assert len(portal.requests) == asked + 1
+    assert len(portal.requests) == requests + 1
 
 
-def test_a_failed_poll_asks_for_nothing_more() -> None:
+def test_a_failed_poll_sends_no_further_requests() -> None:
     with FaultyPortal(by_path(send(b""), keys=respond(500))) as portal:
         with pytest.raises(PollError):
             client.poll(portal_at(portal.url), None)
-        assert [head.partition(" HTTP")[0] for head in portal.requests] == [KEYS]
+        assert [request.partition(" HTTP")[0] for request in portal.requests] == [KEYS]

@@ -30,7 +30,7 @@ def key_of(owner: User, **fields: Any) -> DemoKey:
 
 
 def owner_active(state: PortalState) -> dict[str, float]:
-    """Return the exported values by the name of the key."""
+    """Return the exported values by key name."""
     found = samples_of(DocSpaceCollector(ABOUT, [state], ()).collect())
     return {name: value for (name,), value in values(found, "docspace_api_key_owner_active", "name").items()}
 
@@ -42,9 +42,9 @@ def owner_active(state: PortalState) -> dict[str, float]:
         ((), ADMIN, {"Admin": 1, "Active": 1, "Disabled": 0, "profile removed": 0}),
         (("*:read",), ACTIVE, {}),
     ],
-    ids=["admin", "unrestricted", "no admin"],
+    ids=["admin", "admin, unrestricted key", "not an admin"],
 )
-def test_the_owners_of_all_keys_are_known_to_an_admin(
+def test_only_an_admin_sees_whether_owners_are_active(
     permissions: tuple[str, ...], user: User, expected: dict[str, float]
 ) -> None:
     own = key_of(user, permissions=permissions)
@@ -55,7 +55,7 @@ def test_the_owners_of_all_keys_are_known_to_an_admin(
     assert owner_active(state) == expected
 
 
-def test_a_disabled_member_far_down_a_list_of_300_is_found() -> None:
+def test_a_disabled_member_on_the_last_page_of_a_long_list_is_found() -> None:
     own = key_of(ADMIN, permissions=("*:read",))
     disabled = [User(f"Member {number}", is_disabled=True) for number in range(299)]
     with DemoPortal([own, key_of(DISABLED), key_of(ACTIVE)], members=disabled) as portal:
@@ -73,33 +73,35 @@ def page_of(count: int, start: int = 0, **fields: Any) -> Behaviour:
 
 
 def in_turn(*behaviours: Behaviour) -> Behaviour:
-    """Do the next of these at each request."""
-    turns: Iterator[Behaviour] = iter(behaviours)
+    """Use the next behaviour at each request."""
+    remaining: Iterator[Behaviour] = iter(behaviours)
 
-    def behave(connection: socket.socket, head: str) -> None:
-        next(turns)(connection, head)
+    def behave(connection: socket.socket, request: str) -> None:
+        next(remaining)(connection, request)
 
     return behave
 
 
 INCOMPLETE: dict[str, Callable[[], Behaviour]] = {
-    "without the scope": lambda: respond(403, b""),
-    "not there": lambda: respond(404, b""),
-    "failing half-way": lambda: in_turn(page_of(100), respond(500)),
-    "closed half-way": lambda: in_turn(page_of(100), send_and_end(b"")),
+    "forbidden": lambda: respond(403, b""),
+    "not found": lambda: respond(404, b""),
+    "error on the second page": lambda: in_turn(page_of(100), respond(500)),
+    "closed on the second page": lambda: in_turn(page_of(100), send_and_end(b"")),
     "shorter than its total": lambda: in_turn(page_of(100, total=300), page_of(50, 100, total=300)),
-    "the same page again and again": lambda: in_turn(*[page_of(100)] * 5),
-    "of other members": lambda: respond(body=envelope([{"id": "a", "status": 1}])),
-    "without ids": lambda: respond(body=envelope([{"status": 2}])),
-    "of numbers": lambda: respond(body=envelope([1, 2])),
-    "no list": lambda: respond(body=envelope({"id": "a"})),
-    "of an odd total": lambda: respond(body=envelope([], total=[])),
+    "the same page each time": lambda: in_turn(*[page_of(100)] * 5),
+    "members that are not disabled": lambda: respond(body=envelope([{"id": "a", "status": 1}])),
+    "members without ids": lambda: respond(body=envelope([{"status": 2}])),
+    "numbers": lambda: respond(body=envelope([1, 2])),
+    "not a list": lambda: respond(body=envelope({"id": "a"})),
+    "invalid total": lambda: respond(body=envelope([], total=[])),
     "HTML": lambda: respond(body=b"<html>"),
 }
 
 
 @pytest.mark.parametrize("fault", INCOMPLETE)
-def test_an_incomplete_list_is_never_read_as_active(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_owner_is_reported_as_active_if_the_list_is_incomplete(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(members, "PAGE_LIMIT", 5)
     removed = record(id="2", name="removed", createBy={"id": REMOVED_MEMBER.upper(), "displayName": "x"})
     admin = respond(body=envelope({"isAdmin": True}))
@@ -110,7 +112,7 @@ def test_an_incomplete_list_is_never_read_as_active(fault: str, monkeypatch: pyt
     assert owner_active(state) == {"removed": 0}
 
 
-def test_a_key_without_an_owner_has_no_series() -> None:
+def test_a_key_without_a_valid_owner_has_no_series() -> None:
     keys = respond(body=envelope([record(createBy=None), record(id="2", name="odd", createBy={"id": 5})]))
     admin = respond(body=envelope({"isAdmin": True}))
     listed = respond(body=envelope([]))
@@ -119,7 +121,7 @@ def test_a_key_without_an_owner_has_no_series() -> None:
     assert owner_active(state) == {}
 
 
-def test_a_list_that_fails_later_makes_owners_unknown_again() -> None:
+def test_disabled_members_become_unknown_when_a_later_request_fails() -> None:
     admin = respond(body=envelope({"isAdmin": True}))
     with FaultyPortal(by_path(respond(), own_user=admin, members=page_of(1))) as portal:
         first = client.poll(portal_at(portal.url), None).identity
@@ -130,7 +132,7 @@ def test_a_list_that_fails_later_makes_owners_unknown_again() -> None:
     assert later.members_schedule.failures == 1
 
 
-def test_a_user_who_is_no_longer_an_admin_knows_no_owners() -> None:
+def test_disabled_members_become_unknown_when_the_user_is_no_longer_an_admin() -> None:
     known = Identity(b"", sees_every_key=True, disabled_members=frozenset({"a"}))
     member = respond(body=envelope({"isAdmin": False, "isOwner": False}))
     with FaultyPortal(by_path(respond(), own_user=member)) as portal:

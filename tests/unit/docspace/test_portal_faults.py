@@ -1,6 +1,6 @@
-"""Everything that can be wrong with a portal: the reason it counts under, and that it costs one poll alone.
+"""Everything that can go wrong with a portal: which reason is counted, and that only one poll fails.
 
-The table of it all is printed at the end.
+A table of all faults is printed at the end.
 """
 
 import gzip
@@ -36,14 +36,14 @@ GZIP = {"Content_Encoding": "gzip"}
 GZIP_TWICE = {"Content_Encoding": "gzip, gzip"}
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-HEAD_OF_MANY = http(body=b"", Content_Length="100000")
+LONG_HEADERS = http(body=b"", Content_Length="100000", Padding="x" * 1000)
 OVER_LIMIT = http(body=b"", Content_Length=str(LIMIT + 1))
 HTML = b"<html><head><title>502 Bad Gateway</title></head></html>"
-BEGUN_HANDSHAKE = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03"
+PARTIAL_HANDSHAKE = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03"
 
 
 class Fault(NamedTuple):
-    """What a portal does wrong, and what that counts as."""
+    """How a portal misbehaves, and the reason that is counted for it."""
 
     behave: Behaviour
     reason: Reason
@@ -64,70 +64,68 @@ FAULTS = {
     "status 301": Fault(respond(301, Location="https://acme.example/"), Reason.REDIRECT),
     "status 304": Fault(respond(304, b""), Reason.REDIRECT),
     "redirect to nowhere": Fault(respond(302, Location="http://["), Reason.REDIRECT),
-    "redirect with a bomb": Fault(respond(302, bomb(80), Location="/", **GZIP), Reason.REDIRECT),
+    "redirect with gzip bomb": Fault(respond(302, bomb(80), Location="/", **GZIP), Reason.REDIRECT),
     "status 204": Fault(respond(204, b""), Reason.UNEXPECTED_STATUS),
     "status 101": Fault(send(b"HTTP/1.1 101 Upgrade\r\n\r\n"), Reason.UNEXPECTED_STATUS),
     "status 206": Fault(respond(206), Reason.UNEXPECTED_STATUS),
     "status 418": Fault(respond(418), Reason.UNEXPECTED_STATUS),
     "status 999": Fault(respond(999), Reason.UNEXPECTED_STATUS),
-    "401 cut short": Fault(send_and_end(http(401, b"x", Content_Length="9")), Reason.UNAUTHORIZED),
-    "500 that drips": Fault(drip(b"x" * 100, http(500, b"", Content_Length="100")), Reason.SERVER_ERROR),
-    "hangs": Fault(hang, Reason.TIMEOUT, 0.5),
-    "hangs in the body": Fault(drip(b"", HEAD_OF_MANY), Reason.TIMEOUT, 0.5),
-    "hangs in the handshake": Fault(hang, Reason.TIMEOUT, 0.5, "https"),
-    "drips its head": Fault(drip(HEAD_OF_MANY), Reason.TIMEOUT, 0.5),
-    "drips its body": Fault(drip(b" " * 100, HEAD_OF_MANY), Reason.TIMEOUT, 0.5),
-    "drips its handshake": Fault(drip(b" " * 100, BEGUN_HANDSHAKE), Reason.TIMEOUT, 0.5, "https"),
-    "drips chunks": Fault(drip(b"1\r\n \r\n" * 100, CHUNKED), Reason.TIMEOUT, 0.5),
-    "continues for ever": Fault(send_forever(b"", b"HTTP/1.1 100 Go on\r\n\r\n"), Reason.TIMEOUT, 0.5),
-    "hints for ever": Fault(send_forever(b"", b"HTTP/1.1 103 Hint\r\nA: b\r\n\r\n"), Reason.TIMEOUT, 0.5),
-    "hint without an end": Fault(
+    "status 401, truncated": Fault(send_and_end(http(401, b"x", Content_Length="9")), Reason.UNAUTHORIZED),
+    "status 500, slow body": Fault(
+        drip(b"x" * 1000, http(500, b"", Content_Length="1000")), Reason.SERVER_ERROR
+    ),
+    "no response": Fault(hang, Reason.TIMEOUT, 0.5),
+    "no body": Fault(drip(b"", LONG_HEADERS), Reason.TIMEOUT, 0.5),
+    "no handshake": Fault(hang, Reason.TIMEOUT, 0.5, "https"),
+    "slow headers": Fault(drip(LONG_HEADERS), Reason.TIMEOUT, 0.5),
+    "slow body": Fault(drip(b" " * 1000, LONG_HEADERS), Reason.TIMEOUT, 0.5),
+    "slow handshake": Fault(drip(b" " * 1000, PARTIAL_HANDSHAKE), Reason.TIMEOUT, 0.5, "https"),
+    "slow chunks": Fault(drip(b"1\r\n \r\n" * 100, CHUNKED), Reason.TIMEOUT, 0.5),
+    "endless status 100": Fault(send_forever(b"", b"HTTP/1.1 100 Go on\r\n\r\n"), Reason.TIMEOUT, 0.5),
+    "endless status 103": Fault(send_forever(b"", b"HTTP/1.1 103 Hint\r\nA: b\r\n\r\n"), Reason.TIMEOUT, 0.5),
+    "endless headers of 103": Fault(
         send_forever(b"HTTP/1.1 103 Hint\r\n", b"A: %b\r\n" % (b"a" * 2**16)), Reason.TOO_LARGE
     ),
-    "drips 100s": Fault(drip(b"HTTP/1.1 100 Go on\r\n\r\n" * 9), Reason.TIMEOUT, 0.5),
-    "trailers for ever": Fault(send_forever(CHUNKED + b"0\r\n", b"a: b\r\n"), Reason.TIMEOUT, 0.5),
+    "slow status 100": Fault(drip(b"HTTP/1.1 100 Go on\r\n\r\n" * 50), Reason.TIMEOUT, 0.5),
+    "endless trailers": Fault(send_forever(CHUNKED + b"0\r\n", b"a: b\r\n"), Reason.TIMEOUT, 0.5),
     "closed port": Fault(hang, Reason.CONNECTION, scheme="closed"),
-    "resets": Fault(reset, Reason.CONNECTION),
-    "resets the handshake": Fault(reset, Reason.CONNECTION, scheme="https"),
-    "ends after a 100": Fault(send_and_end(b"HTTP/1.1 100 Go on\r\n\r\n"), Reason.CONNECTION),
-    "ends without an answer": Fault(send_and_end(b""), Reason.CONNECTION),
-    "ends in its head": Fault(send_and_end(b"HTTP/1.1 200 OK\r\nContent-"), Reason.INVALID_RESPONSE),
-    "ends in its body": Fault(send_and_end(http()[:-9]), Reason.CONNECTION),
-    "ends in a chunk": Fault(send_and_end(CHUNKED + b"ff\r\nx"), Reason.CONNECTION),
-    "ends the handshake": Fault(send_and_end(b""), Reason.CONNECTION, scheme="https"),
-    "refused certificate": Fault(respond(), Reason.TLS, scheme="tls"),
-    "no TLS": Fault(send_and_end(http(400)), Reason.TLS, scheme="https"),
-    "no HTTP": Fault(send_and_end(b"SSH-2.0-OpenSSH_9.2\r\n"), Reason.INVALID_RESPONSE),
-    "head without an end": Fault(
-        send_forever(b"HTTP/1.1 200 OK\r\nA: ", b"a" * 9999), Reason.INVALID_RESPONSE
-    ),
-    "headers without an end": Fault(
-        send_forever(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), Reason.INVALID_RESPONSE
-    ),
-    "chunks of garbage": Fault(send(CHUNKED + b"zzz\r\n"), Reason.INVALID_RESPONSE),
+    "connection reset": Fault(reset, Reason.CONNECTION),
+    "reset in the handshake": Fault(reset, Reason.CONNECTION, scheme="https"),
+    "closed after status 100": Fault(send_and_end(b"HTTP/1.1 100 Go on\r\n\r\n"), Reason.CONNECTION),
+    "closed, no response": Fault(send_and_end(b""), Reason.CONNECTION),
+    "closed in the headers": Fault(send_and_end(b"HTTP/1.1 200 OK\r\nContent-"), Reason.INVALID_RESPONSE),
+    "closed in the body": Fault(send_and_end(http()[:-9]), Reason.CONNECTION),
+    "closed in a chunk": Fault(send_and_end(CHUNKED + b"ff\r\nx"), Reason.CONNECTION),
+    "closed in the handshake": Fault(send_and_end(b""), Reason.CONNECTION, scheme="https"),
+    "untrusted certificate": Fault(respond(), Reason.TLS, scheme="tls"),
+    "not TLS": Fault(send_and_end(http(400)), Reason.TLS, scheme="https"),
+    "not HTTP": Fault(send_and_end(b"SSH-2.0-OpenSSH_9.2\r\n"), Reason.INVALID_RESPONSE),
+    "endless header": Fault(send_forever(b"HTTP/1.1 200 OK\r\nA: ", b"a" * 9999), Reason.INVALID_RESPONSE),
+    "endless headers": Fault(send_forever(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), Reason.INVALID_RESPONSE),
+    "invalid chunk": Fault(send(CHUNKED + b"zzz\r\n"), Reason.INVALID_RESPONSE),
     "over 64 MiB": Fault(
         send_forever(http(body=b"", Content_Length=str(LIMIT + 1)), b" " * 2**16), Reason.TOO_LARGE
     ),
     "chunk of -1 bytes": Fault(send_forever(CHUNKED + b"-1\r\n", b" " * 2**16), Reason.TOO_LARGE),
     "gzip bomb": Fault(respond(body=bomb(80), **GZIP), Reason.TOO_LARGE),
     "gzip of gzip": Fault(respond(body=gzip.compress(bomb(80)), **GZIP_TWICE), Reason.TOO_LARGE),
-    "broken gzip": Fault(respond(body=b"no gzip", **GZIP), Reason.INVALID_RESPONSE),
-    "gzip cut short": Fault(respond(body=gzip.compress(VALID_BODY)[:-20], **GZIP), Reason.INVALID_RESPONSE),
+    "invalid gzip": Fault(respond(body=b"not gzip", **GZIP), Reason.INVALID_RESPONSE),
+    "truncated gzip": Fault(respond(body=gzip.compress(VALID_BODY)[:-20], **GZIP), Reason.INVALID_RESPONSE),
     "unknown compression": Fault(respond(body=b"\0\1\2", Content_Encoding="br"), Reason.INVALID_RESPONSE),
     "truncated JSON": Fault(respond(body=VALID_BODY[:-9]), Reason.INVALID_RESPONSE),
     "HTML": Fault(respond(body=HTML, Content_Type="text/html"), Reason.INVALID_RESPONSE),
     "empty body": Fault(respond(body=b""), Reason.INVALID_RESPONSE),
     "response null": Fault(respond(body=envelope(None)), Reason.INVALID_RESPONSE),
     "response an object": Fault(respond(body=envelope({})), Reason.INVALID_RESPONSE),
-    "5 levels of lists": Fault(respond(body=envelope([[[[[]]]]])), Reason.INVALID_RESPONSE),
+    "nested lists": Fault(respond(body=envelope([[[[[]]]]])), Reason.INVALID_RESPONSE),
     "no record with an id": Fault(respond(body=envelope([{}, {"id": 5}])), Reason.INVALID_RESPONSE),
     "nested too deeply": Fault(respond(body=b"[" * 2**20), Reason.INVALID_RESPONSE),
 }
 
 
 @pytest.fixture(scope="module")
-def stranger() -> ssl.SSLContext:
-    """A certificate of an authority that nobody trusts."""
+def untrusted() -> ssl.SSLContext:
+    """A certificate from an authority that is not trusted."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -135,7 +133,7 @@ def stranger() -> ssl.SSLContext:
 
 @pytest.fixture(scope="module")
 def table(pytestconfig: pytest.Config) -> Iterator[list[tuple[str, str, str, str]]]:
-    """Rows of the table that is printed at the end of the module."""
+    """The rows of the table that is printed at the end of the module."""
     rows = [("fault", "reason counted", "keys kept", "recovered")]
     yield rows
     capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
@@ -146,25 +144,26 @@ def table(pytestconfig: pytest.Config) -> Iterator[list[tuple[str, str, str, str
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_counts_under_its_reason_and_costs_one_poll(
-    name: str, stranger: ssl.SSLContext, table: list[tuple[str, str, str, str]]
+def test_a_fault_is_counted_by_reason_and_the_next_poll_succeeds(
+    name: str, untrusted: ssl.SSLContext, table: list[tuple[str, str, str, str]]
 ) -> None:
     fault = FAULTS[name]
     with (
-        FaultyPortal(respond()) as good,
-        FaultyPortal(fault.behave, stranger if fault.scheme == "tls" else None) as faulty,
+        FaultyPortal(respond()) as healthy,
+        FaultyPortal(fault.behave, untrusted if fault.scheme == "tls" else None) as faulty,
     ):
         if fault.scheme == "closed":
             faulty.close()
         url = faulty.url.replace("http:", "https:") if fault.scheme == "https" else faulty.url
-        before = poller.poll(PortalState(portal_at(good.url)))
+        before = poller.poll(PortalState(portal_at(healthy.url)))
         state = poller.poll(at(before, portal_at(url, poll_timeout=fault.poll_timeout)))
-        recovered = poller.poll(at(state, portal_at(good.url)))
+        recovered = poller.poll(at(state, portal_at(healthy.url)))
     assert before.snapshot is not None
     assert state.failure is not None
     assert (state.up, state.failure.reason) == (False, fault.reason)
     assert [reason for reason, count in state.failures.items() if count] == [fault.reason]
-    assert state.poll_seconds - before.poll_seconds < fault.poll_timeout + 1.5
+    # Generous for slow machines; without its deadline a poll would take far longer.
+    assert state.poll_seconds - before.poll_seconds < fault.poll_timeout + 5
     assert state.snapshot is before.snapshot
     assert SECRET not in state.failure.message
     assert state.failure.message.isprintable()
@@ -172,8 +171,7 @@ def test_a_fault_counts_under_its_reason_and_costs_one_poll(
     assert recovered.up
     assert recovered.snapshot is not None
     assert recovered.snapshot.keys == before.snapshot.keys
-    seconds = recovered.poll_seconds - state.poll_seconds
-    table.append((name, fault.reason, "yes", f"by the next poll, {seconds:.3f} s"))
+    table.append((name, fault.reason, "yes", "by the next poll"))
 
 
 def at(state: PortalState, portal: object) -> PortalState:
@@ -191,9 +189,9 @@ def at(state: PortalState, portal: object) -> PortalState:
         send(b"HTTP/1.1 100 Go on\r\n\r\n" * 200 + http()),
         send(b"HTTP/1.1 102 Wait\r\n\r\nHTTP/1.1 103 Hint\r\nLink: </a>\r\n\r\n" + http()),
     ],
-    ids=["HTML type", "no type", "gzip", "no length", "chunked", "continued often", "hinted"],
+    ids=["HTML type", "no type", "gzip", "no length", "chunked", "200 times 100", "102 and 103"],
 )
-def test_what_is_unusual_but_whole_is_taken(behave: Behaviour) -> None:
+def test_an_unusual_but_complete_response_is_accepted(behave: Behaviour) -> None:
     with FaultyPortal(behave) as portal:
         state = poller.poll(PortalState(portal_at(portal.url)))
     assert state.up
@@ -201,6 +199,6 @@ def test_what_is_unusual_but_whole_is_taken(behave: Behaviour) -> None:
     assert [key.name for key in state.snapshot.keys] == ["backup job"]
 
 
-def test_an_answer_of_64_mib_is_taken() -> None:
+def test_a_response_of_64_mib_is_accepted() -> None:
     with FaultyPortal(respond(body=VALID_BODY + b" " * (LIMIT - len(VALID_BODY)))) as portal:
         assert poller.poll(PortalState(portal_at(portal.url))).up

@@ -1,4 +1,4 @@
-"""Whatever a portal sends: never a crash, every record exported or counted, every exposition readable."""
+"""Whatever a portal sends: nothing crashes, every record is exported or counted, the exposition is valid."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -43,7 +43,7 @@ def test_every_record_is_exported_or_counted(records: list[Any], escaped: bool, 
 
 
 @given(name=TEXTS, owner=TEXTS)
-def test_every_name_reaches_prometheus_shortened_and_cleaned(name: str, owner: str) -> None:
+def test_every_name_is_exported_shortened_and_without_control_characters(name: str, owner: str) -> None:
     body = encode({"response": [record(name=name, createBy={"displayName": owner.replace("&", "&amp;")})]})
     labels = values(
         samples(exposed(decode.decode(body), Format.TEXT)), "docspace_api_key_info", "name", "owner"
@@ -52,7 +52,7 @@ def test_every_name_reaches_prometheus_shortened_and_cleaned(name: str, owner: s
     for text, shown in ((name, shown_name), (owner, shown_owner)):
         assert len(shown) == min(len(text), TEXT_LIMIT)
         assert all(after in (before, "\ufffd") for before, after in zip(text, shown, strict=False))
-        assert all(sign.isprintable() or ord(sign) > 0x9F for sign in shown)
+        assert all(character.isprintable() or ord(character) > 0x9F for character in shown)
 
 
 @given(
@@ -60,7 +60,7 @@ def test_every_name_reaches_prometheus_shortened_and_cleaned(name: str, owner: s
     offset=st.integers(-14 * 60, 14 * 60),
     digit=st.integers(0, 9),
 )
-def test_every_moment_is_read_to_the_microsecond(moment: datetime, offset: int, digit: int) -> None:
+def test_every_date_is_read_to_the_microsecond(moment: datetime, offset: int, digit: int) -> None:
     zone = timezone(timedelta(minutes=offset))
     sign, minutes = "-" if offset < 0 else "+", abs(offset)
     text = f"{moment.isoformat(timespec='microseconds')}{digit}{sign}{minutes // 60:02}:{minutes % 60:02}"
@@ -69,8 +69,8 @@ def test_every_moment_is_read_to_the_microsecond(moment: datetime, offset: int, 
     assert key.created == pytest.approx(expected, abs=1e-4)
 
 
-def refusal(read: Callable[[bytes], object], body: bytes) -> str:
-    """Return why an answer is refused; empty where it is not."""
+def rejection(read: Callable[[bytes], object], body: bytes) -> str:
+    """Return why a response is rejected; empty if it is accepted."""
     try:
         read(body)
     except InvalidResponseError as error:
@@ -79,27 +79,27 @@ def refusal(read: Callable[[bytes], object], body: bytes) -> str:
 
 
 @given(value=JSON, escaped=st.booleans())
-def test_any_json_is_an_answer_or_refused(value: Any, escaped: bool) -> None:
+def test_any_json_is_accepted_or_rejected_with_a_reason(value: Any, escaped: bool) -> None:
     for body in (encode(value, escaped=escaped), encode({"response": value}, escaped=escaped)):
-        assert refusal(decode.decode, body).isprintable()
-        assert refusal(read_object, body).isprintable()
+        assert rejection(decode.decode, body).isprintable()
+        assert rejection(read_object, body).isprintable()
 
 
 @given(body=st.binary(max_size=200) | st.integers(1, 3000).map(lambda depth: b'{"response":' + b"[" * depth))
-def test_any_bytes_are_refused(body: bytes) -> None:
-    assert refusal(decode.decode, body)
-    assert refusal(read_object, body)
+def test_arbitrary_bytes_are_rejected(body: bytes) -> None:
+    assert rejection(decode.decode, body)
+    assert rejection(read_object, body)
 
 
 @settings(max_examples=max(20, settings().max_examples // 20))
 @given(response=JSON | st.lists(RECORDS, max_size=3), key=JSON, user=JSON)
-def test_a_poll_takes_whatever_a_portal_answers(response: Any, key: Any, user: Any) -> None:
+def test_a_poll_handles_any_response(response: Any, key: Any, user: Any) -> None:
     bodies = [encode({"response": value}) for value in (response, key, user)]
 
-    def behave(connection: Any, head: str) -> None:
-        path = head.split(" ")[1]
+    def behave(connection: Any, request: str) -> None:
+        path = request.split(" ")[1]
         number = 0 if path.endswith("/keys") else 1 if "keys" in path else 2
-        respond(body=bodies[number])(connection, head)
+        respond(body=bodies[number])(connection, request)
 
     with FaultyPortal(behave) as portal:
         state = poller.poll(PortalState(portal_at(portal.url)))

@@ -1,4 +1,4 @@
-"""Polls through a proxy: which one, what it sees, and what is told of it."""
+"""Polls through a proxy: which one is used, what it sees, and how its failures are reported."""
 
 import contextlib
 import socket
@@ -18,10 +18,10 @@ PASSWORD = "proxy-p4ssword"
 
 
 def tunnel_to(portal: FaultyPortal) -> Behaviour:
-    """Do what CONNECT asks for, whatever the destination."""
+    """Respond to CONNECT with a tunnel to this portal, whatever the destination."""
 
-    def behave(connection: socket.socket, head: str) -> None:
-        assert head.startswith("CONNECT ")
+    def behave(connection: socket.socket, request: str) -> None:
+        assert request.startswith("CONNECT ")
         with socket.create_connection(("127.0.0.1", portal.port)) as onward:
             connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
             back = threading.Thread(target=_pump, args=(onward, connection))
@@ -47,11 +47,11 @@ def server_context(authority: trustme.CA, name: str) -> ssl.SSLContext:
 
 @pytest.fixture
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
-    """An authority that portals and proxies are verified by."""
-    made = trustme.CA()
-    made.cert_pem.write_to_path(tmp_path / "ca.crt")
+    """The authority that portals and proxies are verified with."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.crt")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.crt"))
-    return made
+    return authority
 
 
 def test_a_portal_is_polled_through_the_configured_proxy() -> None:
@@ -63,7 +63,7 @@ def test_a_portal_is_polled_through_the_configured_proxy() -> None:
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
-def test_a_portal_is_polled_through_the_proxy_of_the_environment(
+def test_a_portal_is_polled_through_the_proxy_from_the_environment(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FaultyPortal(respond()) as proxy:
@@ -71,14 +71,14 @@ def test_a_portal_is_polled_through_the_proxy_of_the_environment(
         assert client.poll(portal_at("http://acme.example"), None).keys
 
 
-def test_the_configured_proxy_counts_more_than_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_configured_proxy_takes_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with FaultyPortal(respond()) as proxy, FaultyPortal(respond(500)) as other:
         monkeypatch.setenv("http_proxy", other.url)
         assert client.poll(portal_at("http://acme.example", proxy_url=proxy.url), None).keys
     assert other.requests == []
 
 
-def test_no_proxy_of_the_environment_is_asked_for_a_portal_that_it_excepts(
+def test_a_portal_listed_in_no_proxy_is_polled_directly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with FaultyPortal(respond()) as proxy:
@@ -89,7 +89,7 @@ def test_no_proxy_of_the_environment_is_asked_for_a_portal_that_it_excepts(
     assert proxy.requests == []
 
 
-def test_no_proxy_of_the_environment_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_portal_on_this_machine_is_polled_directly(monkeypatch: pytest.MonkeyPatch) -> None:
     with FaultyPortal(respond()) as portal, FaultyPortal(respond(500)) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         assert client.poll(portal_at(portal.url), None).keys
@@ -107,7 +107,7 @@ def test_a_proxy_never_sees_the_key_of_an_https_portal(authority: trustme.CA) ->
     assert f"Authorization: Bearer {SECRET}" in portal.requests[0]
 
 
-def test_a_proxy_may_be_spoken_to_over_tls(authority: trustme.CA) -> None:
+def test_a_proxy_can_be_reached_over_tls(authority: trustme.CA) -> None:
     with (
         FaultyPortal(respond(), server_context(authority, "acme.example")) as portal,
         FaultyPortal(tunnel_to(portal), server_context(authority, "127.0.0.1")) as proxy,
@@ -117,16 +117,16 @@ def test_a_proxy_may_be_spoken_to_over_tls(authority: trustme.CA) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("proxy_scheme", ["http", "https"])
-def test_a_portal_that_drips_behind_a_proxy_ends_in_time(
+def test_a_poll_of_a_slow_portal_behind_a_proxy_ends_in_time(
     scheme: str,
     proxy_scheme: str,
     authority: trustme.CA,
 ) -> None:
-    dripping = drip(b" " * 100, http(body=b"", Content_Length="100"))
+    slow = drip(b" " * 1000, http(body=b"", Content_Length="1000"))
     proxy_tls = server_context(authority, "127.0.0.1") if proxy_scheme == "https" else None
     with (
-        FaultyPortal(dripping, server_context(authority, "acme.example")) as portal,
-        FaultyPortal(tunnel_to(portal) if scheme == "https" else dripping, proxy_tls) as proxy,
+        FaultyPortal(slow, server_context(authority, "acme.example")) as portal,
+        FaultyPortal(tunnel_to(portal) if scheme == "https" else slow, proxy_tls) as proxy,
     ):
         failure = failure_at(portal_at(f"{scheme}://acme.example", proxy_url=proxy.url, poll_timeout=0.5))
     assert failure.reason is Reason.TIMEOUT
@@ -142,10 +142,10 @@ def test_a_portal_that_drips_behind_a_proxy_ends_in_time(
         ("http", hang, Reason.TIMEOUT),
         ("https", respond(407, b""), Reason.CONNECTION),
         ("https", respond(502, b""), Reason.CONNECTION),
-        ("https", drip(b"HTTP/1.1 200 Connected\r\n"), Reason.TIMEOUT),
+        ("https", drip(b"HTTP/1.1 200 Connected\r\nPadding: " + b"x" * 1000), Reason.TIMEOUT),
     ],
 )
-def test_a_proxy_that_fails_costs_the_poll_and_its_password_is_not_told(
+def test_a_failing_proxy_is_reported_without_its_password(
     scheme: str,
     behave: Behaviour,
     reason: Reason,
@@ -162,7 +162,7 @@ def test_a_proxy_that_fails_costs_the_poll_and_its_password_is_not_told(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_is_not_there_is_told_without_its_password(scheme: str) -> None:
+def test_an_unreachable_proxy_is_reported_without_its_password(scheme: str) -> None:
     with FaultyPortal(hang) as proxy:
         proxy.close()
         proxy_url = proxy.url.replace("//", f"//user:{PASSWORD}@")

@@ -1,4 +1,4 @@
-"""Which proxy the environment gives a portal, and which portals NO_PROXY excepts."""
+"""Which proxy the environment sets for a portal, and which portals NO_PROXY excludes."""
 
 import base64
 
@@ -35,7 +35,9 @@ def chosen(url: str = ACME, **environment: str) -> str | None:
         ("https://localhost", {"ALL_PROXY": PROXY}, None),
     ],
 )
-def test_the_environment_chooses_a_proxy(url: str, environment: dict[str, str], expected: str | None) -> None:
+def test_a_proxy_is_chosen_from_the_environment(
+    url: str, environment: dict[str, str], expected: str | None
+) -> None:
     assert chosen(url, **environment) == expected
 
 
@@ -44,7 +46,9 @@ def test_the_environment_chooses_a_proxy(url: str, environment: dict[str, str], 
     "value",
     ["socks5://user:hunter2@proxy.example:1080", "socks5h://hunter2", "http://proxy:port", "ftp://hunter2"],
 )
-def test_an_unusable_proxy_is_reported_by_its_variable_and_not_quoted(variable: str, value: str) -> None:
+def test_an_invalid_proxy_is_reported_by_the_name_of_its_variable_and_not_quoted(
+    variable: str, value: str
+) -> None:
     with pytest.raises(InvalidProxyError) as caught:
         chosen(**{variable: value})
     assert str(caught.value).startswith(f"{variable} is not the URL of an HTTP proxy: ")
@@ -86,7 +90,7 @@ def test_an_unusable_proxy_is_reported_by_its_variable_and_not_quoted(variable: 
         ("*", "2001:db8::1", 443, True),
     ],
 )
-def test_no_proxy_means_what_it_means_to_go_programs(
+def test_no_proxy_is_interpreted_as_by_go_programs(
     no_proxy: str, host: str, port: int, expected: bool
 ) -> None:
     assert is_excepted(host, port, no_proxy) is expected
@@ -102,7 +106,7 @@ def test_no_proxy_means_what_it_means_to_go_programs(
         ("ann", b"ann:"),
     ],
 )
-def test_a_password_of_any_characters_reaches_the_proxy(user: str, expected: bytes) -> None:
+def test_a_proxy_password_may_contain_any_characters(user: str, expected: bytes) -> None:
     headers = proxy.authorization(f"http://{user}@proxy.example")
     assert headers == {"Proxy-Authorization": f"Basic {base64.b64encode(expected).decode()}"}
 
@@ -112,7 +116,7 @@ def test_a_proxy_without_a_user_gets_no_credentials() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_requires_a_login_is_blamed_and_not_the_key(scheme: str) -> None:
+def test_a_proxy_that_requires_a_password_is_reported_as_the_cause(scheme: str) -> None:
     with FaultyPortal(respond(407, b"", Proxy_Authenticate="Basic")) as server:
         url = server.url.replace("//", "//ann:%D0%BF%D0%B0%D1%80@")
         failure = failure_at(portal_at(f"{scheme}://acme.example", proxy_url=url))

@@ -1,6 +1,6 @@
-"""Responses other than 200: the reason that is counted, and whom the message blames.
+"""Responses with a status other than 200: the reason that is counted, and the cause that the message names.
 
-The table of all of them is printed at the end.
+A table of all responses is printed at the end.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,21 +23,21 @@ NEVER_THE_KEY = ("API key", "*:read", "developer-tools")
 
 
 class Refusal(NamedTuple):
-    """A response, and what is reported of it."""
+    """A response, and how it is reported."""
 
     status: int
     headers: Mapping[str, str]
     reason: Reason
-    blames: str
-    """Who or what the message names as the cause."""
-    says: tuple[str, ...]
+    cause: str
+    """What the message names as the cause."""
+    expected: tuple[str, ...]
     """What the message contains."""
-    spares: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
     """What the message does not contain."""
 
 
 REFUSALS = {
-    "key, or its owner": Refusal(
+    "key or its owner": Refusal(
         401,
         EMPTY,
         Reason.UNAUTHORIZED,
@@ -45,7 +45,7 @@ REFUSALS = {
         ("rejected the API key", "expired", "its owner was disabled or removed", PAGE),
         (IN_FRONT,),
     ),
-    "login in front": Refusal(
+    "login page in front": Refusal(
         401,
         {**HTML, "WWW_Authenticate": 'Basic realm="x"'},
         Reason.UNAUTHORIZED,
@@ -53,7 +53,7 @@ REFUSALS = {
         (IN_FRONT, "user name and password"),
         NEVER_THE_KEY,
     ),
-    "login in front, no page": Refusal(
+    "login in front, no body": Refusal(
         401,
         {**EMPTY, "WWW_Authenticate": "basic"},
         Reason.UNAUTHORIZED,
@@ -61,10 +61,10 @@ REFUSALS = {
         (IN_FRONT, "user name and password"),
         NEVER_THE_KEY,
     ),
-    "page of a proxy, 401": Refusal(
+    "error page in front, 401": Refusal(
         401, HTML, Reason.UNAUTHORIZED, "a server in front", (IN_FRONT,), NEVER_THE_KEY
     ),
-    "unpaid": Refusal(
+    "subscription expired": Refusal(
         402,
         PROBLEM,
         Reason.PAYMENT_REQUIRED,
@@ -72,7 +72,7 @@ REFUSALS = {
         ("subscription has expired",),
         NEVER_THE_KEY,
     ),
-    "scope, or being restored": Refusal(
+    "scope, or portal restored": Refusal(
         403,
         EMPTY,
         Reason.FORBIDDEN,
@@ -80,7 +80,7 @@ REFUSALS = {
         ("lacks the scope *:read", "restored, moved or encrypted", PAGE),
         ("allowed IP", IN_FRONT),
     ),
-    "address, or a guest": Refusal(
+    "IP address, or guest": Refusal(
         403,
         JSON,
         Reason.FORBIDDEN,
@@ -88,10 +88,10 @@ REFUSALS = {
         ("list of allowed IP addresses", "the key is a guest's", PAGE),
         ("*:read", IN_FRONT),
     ),
-    "page of a proxy, 403": Refusal(
+    "error page in front, 403": Refusal(
         403, HTML, Reason.FORBIDDEN, "a server in front", (IN_FRONT,), NEVER_THE_KEY
     ),
-    "Cloudflare's challenge": Refusal(
+    "Cloudflare challenge": Refusal(
         403,
         {**HTML, "cf_mitigated": "challenge"},
         Reason.FORBIDDEN,
@@ -99,7 +99,7 @@ REFUSALS = {
         ("Cloudflare in front of the portal",),
         NEVER_THE_KEY,
     ),
-    "suspended": Refusal(
+    "portal suspended": Refusal(
         404,
         PROBLEM,
         Reason.NOT_FOUND,
@@ -107,10 +107,10 @@ REFUSALS = {
         ("no such portal, or it is suspended: check url",),
         NEVER_THE_KEY,
     ),
-    "page of a proxy, 404": Refusal(
+    "error page in front, 404": Refusal(
         404, HTML, Reason.NOT_FOUND, "a server in front", (IN_FRONT,), NEVER_THE_KEY
     ),
-    "password of a proxy": Refusal(
+    "proxy password": Refusal(
         407,
         {**HTML, "Proxy_Authenticate": "Basic"},
         Reason.UNEXPECTED_STATUS,
@@ -126,7 +126,7 @@ REFUSALS = {
         ("increase poll_interval",),
         (*NEVER_THE_KEY, IN_FRONT),
     ),
-    "Cloudflare's limit": Refusal(
+    "Cloudflare rate limit": Refusal(
         429, HTML, Reason.RATE_LIMITED, "a server in front", (IN_FRONT,), NEVER_THE_KEY
     ),
     "unknown host name": Refusal(
@@ -137,7 +137,7 @@ REFUSALS = {
         ("does not know the host name in url", "the portal's own logs"),
         NEVER_THE_KEY,
     ),
-    "error of the portal": Refusal(
+    "portal unavailable": Refusal(
         503,
         JSON,
         Reason.SERVER_ERROR,
@@ -145,10 +145,8 @@ REFUSALS = {
         ("the portal is unavailable",),
         (*NEVER_THE_KEY, IN_FRONT),
     ),
-    "openresty without its portal": Refusal(
-        502, HTML, Reason.SERVER_ERROR, "a server in front", (IN_FRONT,), NEVER_THE_KEY
-    ),
-    "Cloudflare without its origin": Refusal(
+    "bad gateway": Refusal(502, HTML, Reason.SERVER_ERROR, "a server in front", (IN_FRONT,), NEVER_THE_KEY),
+    "Cloudflare, origin down": Refusal(
         522, HTML, Reason.SERVER_ERROR, "a server in front", (IN_FRONT,), NEVER_THE_KEY
     ),
     "redirect": Refusal(
@@ -167,8 +165,8 @@ REFUSALS = {
 
 @pytest.fixture(scope="module")
 def table(pytestconfig: pytest.Config) -> Iterator[list[tuple[str, ...]]]:
-    """Rows of the table that is printed at the end of the module."""
-    rows: list[tuple[str, ...]] = [("response", "reason", "blamed", "message")]
+    """The rows of the table that is printed at the end of the module."""
+    rows: list[tuple[str, ...]] = [("response", "reason", "cause", "message")]
     yield rows
     capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
     assert capture is not None
@@ -178,15 +176,15 @@ def table(pytestconfig: pytest.Config) -> Iterator[list[tuple[str, ...]]]:
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_a_refusal_blames_its_cause(name: str, table: list[tuple[str, ...]]) -> None:
+def test_a_rejected_request_is_reported_with_its_cause(name: str, table: list[tuple[str, ...]]) -> None:
     refusal = REFUSALS[name]
     with FaultyPortal(respond(refusal.status, b"", **refusal.headers)) as portal:
         failure = failure_at(portal_at(portal.url))
     assert failure.reason is refusal.reason
     assert failure.message.startswith(f"status {refusal.status}")
-    for text in refusal.says:
+    for text in refusal.expected:
         assert text.format(url=portal.url) in failure.message
-    for text in refusal.spares:
+    for text in refusal.unexpected:
         assert text not in failure.message
     message = failure.message.replace(portal.url, "<portal>")
-    table.append((f"{refusal.status} {name}", failure.reason, refusal.blames, message))
+    table.append((f"{refusal.status} {name}", failure.reason, refusal.cause, message))

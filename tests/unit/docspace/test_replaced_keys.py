@@ -1,4 +1,4 @@
-"""A key is replaced when another active key of its owner and name expires later, or never."""
+"""A key is replaced if its owner has an active key with the same name that expires later, or never."""
 
 from typing import Any
 
@@ -12,25 +12,25 @@ LATER = "2027-12-01T00:00:00Z"
 
 
 def replaced(first: dict[str, Any], second: dict[str, Any]) -> list[bool]:
-    """Tell of two keys, each a record with changes, whether it is replaced."""
+    """Return whether each of two keys is replaced; each is a record with changes."""
     records = [record(id=id_, **changes) for id_, changes in (("1", first), ("2", second))]
     return [key.replaced for key in decode.decode(envelope(records)).keys]
 
 
-def with_both(**fields: Any) -> list[bool]:
-    """Tell the same of a key that expires soon and one that expires later."""
+def replaced_with(**fields: Any) -> list[bool]:
+    """Return the same for two keys with these fields, one of which expires soon and the other later."""
     return replaced({"expiresAt": SOON, **fields}, {"expiresAt": LATER, **fields})
 
 
 def test_a_key_is_replaced_by_one_that_expires_later() -> None:
-    assert with_both() == [True, False]
+    assert replaced_with() == [True, False]
 
 
 def test_a_key_is_replaced_by_one_that_never_expires() -> None:
     assert replaced({"expiresAt": ABSENT}, {"expiresAt": SOON}) == [False, True]
 
 
-def test_a_key_that_is_switched_off_is_replaced_all_the_same() -> None:
+def test_a_disabled_key_can_be_replaced() -> None:
     assert replaced({"expiresAt": SOON, "isActive": False}, {"expiresAt": LATER}) == [True, False]
 
 
@@ -48,7 +48,7 @@ def test_a_key_that_is_switched_off_is_replaced_all_the_same() -> None:
     ],
     ids=str,
 )
-def test_a_key_is_not_replaced_by_one_that_is_no_successor(other: dict[str, Any]) -> None:
+def test_a_key_is_not_replaced_by_a_key_that_differs_or_is_disabled(other: dict[str, Any]) -> None:
     assert replaced({"expiresAt": SOON}, {"expiresAt": LATER, **other}) == [False, False]
 
 
@@ -56,28 +56,28 @@ def test_a_key_whose_expiry_cannot_be_read_is_not_replaced() -> None:
     assert replaced({"expiresAt": "someday"}, {"expiresAt": LATER}) == [False, False]
 
 
-def test_of_two_keys_that_never_expire_neither_is_replaced() -> None:
+def test_keys_that_never_expire_do_not_replace_each_other() -> None:
     assert replaced({"expiresAt": ABSENT}, {"expiresAt": ABSENT}) == [False, False]
 
 
 @pytest.mark.parametrize("fields", [{"name": ""}, {"createBy": ABSENT}, {"createBy": {"displayName": ""}}])
-def test_keys_without_a_name_or_an_owner_replace_none(fields: dict[str, Any]) -> None:
-    assert with_both(**fields) == [False, False]
+def test_keys_without_a_name_or_an_owner_do_not_replace_each_other(fields: dict[str, Any]) -> None:
+    assert replaced_with(**fields) == [False, False]
 
 
-def test_an_owner_is_known_by_id_though_renamed() -> None:
+def test_an_owner_is_identified_by_id_even_after_being_renamed() -> None:
     before, after = ({"createBy": {"id": "5a1f", "displayName": name}} for name in ("Ann O", "Ann N"))
     assert replaced({"expiresAt": SOON, **before}, {"expiresAt": LATER, **after}) == [True, False]
 
 
-def test_an_owner_is_known_by_name_where_there_is_no_id() -> None:
-    assert with_both(createBy={"displayName": "Ann"}) == [True, False]
+def test_an_owner_without_an_id_is_identified_by_name() -> None:
+    assert replaced_with(createBy={"displayName": "Ann"}) == [True, False]
 
 
-def test_names_are_compared_whole_however_long() -> None:
+def test_names_are_compared_in_full_however_long_they_are() -> None:
     first, second = ({"name": "n" * 300 + end} for end in "ab")
     assert replaced({"expiresAt": SOON, **first}, {"expiresAt": LATER, **second}) == [False, False]
 
 
-def test_a_key_is_replaced_whatever_the_order_of_the_portal() -> None:
+def test_the_order_of_keys_does_not_matter() -> None:
     assert replaced({"expiresAt": LATER}, {"expiresAt": SOON}) == [False, True]

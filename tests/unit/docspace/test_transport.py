@@ -1,4 +1,4 @@
-"""How a portal is reached: through which addresses, verified by whom, in what memory."""
+"""Connecting to a portal: addresses, certificates, deadlines and memory."""
 
 import contextlib
 import re
@@ -20,12 +20,12 @@ from tests.support.faulty_portal import FaultyPortal, bomb, drip, http, respond
 from tests.support.portals import SECRET, failure_at, portal_at
 
 
-def polls(portal: Portal) -> bool:
+def polls_successfully(portal: Portal) -> bool:
     return len(client.poll(portal, None).keys) == 1
 
 
 class Tls:
-    """An authority with its file, and certificates that it issued."""
+    """A certificate authority with its file, and certificates that it issued."""
 
     def __init__(self, folder: Path) -> None:
         self.authority = trustme.CA()
@@ -47,20 +47,20 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     return Tls(tmp_path_factory.mktemp("tls"))
 
 
-def test_a_portal_is_verified_by_the_ca_file(tls: Tls) -> None:
+def test_a_portal_is_verified_with_the_ca_file(tls: Tls) -> None:
     with FaultyPortal(respond(), tls.server("127.0.0.1")) as portal:
-        assert polls(portal_at(portal.url, tls_config=TlsConfig(ca_file=tls.ca_file)))
+        assert polls_successfully(portal_at(portal.url, tls_config=TlsConfig(ca_file=tls.ca_file)))
 
 
-def test_a_portal_is_verified_by_the_bundle_of_the_environment(
+def test_a_portal_is_verified_with_the_bundle_from_the_environment(
     tls: Tls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.ca_file))
     with FaultyPortal(respond(), tls.server("127.0.0.1")) as portal:
-        assert polls(portal_at(portal.url))
+        assert polls_successfully(portal_at(portal.url))
 
 
-def test_a_certificate_of_another_name_is_refused(tls: Tls) -> None:
+def test_a_certificate_for_another_name_is_rejected(tls: Tls) -> None:
     with FaultyPortal(respond(), tls.server("acme.example")) as portal:
         failure = failure_at(portal_at(portal.url, tls_config=TlsConfig(ca_file=tls.ca_file)))
     assert failure.reason is Reason.TLS
@@ -69,27 +69,27 @@ def test_a_certificate_of_another_name_is_refused(tls: Tls) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
-def test_a_certificate_of_a_stranger_is_taken_when_verifying_is_off(tls: Tls) -> None:
+def test_any_certificate_is_accepted_if_verification_is_disabled(tls: Tls) -> None:
     with FaultyPortal(respond(), tls.server("acme.example")) as portal:
-        assert polls(portal_at(portal.url, tls_config=TlsConfig(insecure_skip_verify=True)))
+        assert polls_successfully(portal_at(portal.url, tls_config=TlsConfig(insecure_skip_verify=True)))
 
 
-def test_a_portal_is_shown_the_certificate_it_asks_for(tls: Tls) -> None:
+def test_a_portal_gets_the_client_certificate_that_it_requires(tls: Tls) -> None:
     context = tls.server("127.0.0.1")
     context.verify_mode = ssl.CERT_REQUIRED
     tls.authority.configure_trust(context)
-    shown = TlsConfig(ca_file=tls.ca_file, cert_file=tls.cert_file, key_file=tls.key_file)
+    configured = TlsConfig(ca_file=tls.ca_file, cert_file=tls.cert_file, key_file=tls.key_file)
     with FaultyPortal(respond(), context) as portal:
-        assert polls(portal_at(portal.url, tls_config=shown))
+        assert polls_successfully(portal_at(portal.url, tls_config=configured))
         assert failure_at(portal_at(portal.url, tls_config=TlsConfig(ca_file=tls.ca_file))).reason in {
             Reason.TLS,
             Reason.CONNECTION,
         }
 
 
-def test_an_answer_that_drips_over_tls_ends_in_time(tls: Tls) -> None:
-    head = http(body=b"", Content_Length="1000")
-    with FaultyPortal(drip(b" " * 100, head), tls.server("127.0.0.1")) as portal:
+def test_a_slow_response_over_tls_ends_in_time(tls: Tls) -> None:
+    headers = http(body=b"", Content_Length="1000")
+    with FaultyPortal(drip(b" " * 1000, headers), tls.server("127.0.0.1")) as portal:
         failure = failure_at(
             portal_at(portal.url, poll_timeout=0.5, tls_config=TlsConfig(ca_file=tls.ca_file))
         )
@@ -109,7 +109,7 @@ def test_an_answer_that_drips_over_tls_ends_in_time(tls: Tls) -> None:
         ({"cert_file": "client.crt", "key_file": "encrypted.key"}, "encrypted.key: "),
     ],
 )
-def test_a_file_of_tls_that_cannot_be_used_is_the_failure_tls(
+def test_an_unusable_file_in_tls_config_fails_the_poll_with_reason_tls(
     tls: Tls, files: dict[str, str], message: str
 ) -> None:
     folder = tls.ca_file.parent
@@ -134,7 +134,7 @@ def _encrypt(key_file: Path, target: Path) -> None:
     )
 
 
-def test_a_bundle_of_the_environment_that_is_absent_is_the_failure_tls(
+def test_a_missing_bundle_from_the_environment_fails_the_poll_with_reason_tls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/absent.crt")
@@ -143,13 +143,13 @@ def test_a_bundle_of_the_environment_that_is_absent_is_the_failure_tls(
     assert "/absent.crt, which REQUESTS_CA_BUNDLE names" in failure.message
 
 
-def test_portals_without_files_share_one_context() -> None:
+def test_portals_without_tls_files_share_one_context() -> None:
     assert transport.tls_context(TlsConfig()) is transport.tls_context(TlsConfig())
 
 
 @contextlib.contextmanager
-def unanswered(address: str, port: int) -> Iterator[None]:
-    """Listen at an address so that connecting takes for ever: with a full backlog."""
+def unresponsive(address: str, port: int) -> Iterator[None]:
+    """Listen on an address with a full backlog, so that connecting takes forever."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind((address, port))
@@ -163,7 +163,7 @@ def unanswered(address: str, port: int) -> Iterator[None]:
 
 @pytest.fixture
 def two_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have acme.example stand for 127.0.0.2 and then 127.0.0.1."""
+    """Resolve acme.example to 127.0.0.2 and 127.0.0.1, in this order."""
     resolve = socket.getaddrinfo
 
     def fake(host: str, *arguments: Any, **options: Any) -> list[Any]:
@@ -174,33 +174,33 @@ def two_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("two_addresses")
-def test_a_second_address_is_tried_when_the_first_refuses() -> None:
+def test_the_second_address_is_tried_if_the_first_refuses_the_connection() -> None:
     with FaultyPortal(respond()) as portal:
-        assert polls(portal_at(f"http://acme.example:{portal.port}"))
+        assert polls_successfully(portal_at(f"http://acme.example:{portal.port}"))
 
 
 @pytest.mark.usefixtures("two_addresses")
-def test_a_second_address_is_tried_in_time_when_the_first_does_not_answer() -> None:
-    with FaultyPortal(respond()) as portal, unanswered("127.0.0.2", portal.port):
-        assert polls(portal_at(f"http://acme.example:{portal.port}", poll_timeout=1.0))
+def test_the_second_address_is_tried_in_time_if_the_first_does_not_respond() -> None:
+    with FaultyPortal(respond()) as portal, unresponsive("127.0.0.2", portal.port):
+        assert polls_successfully(portal_at(f"http://acme.example:{portal.port}", poll_timeout=1.0))
 
 
 @pytest.mark.usefixtures("two_addresses")
-def test_no_address_that_answers_is_the_failure_timeout() -> None:
-    with FaultyPortal(respond()) as portal, unanswered("127.0.0.2", portal.port):
+def test_a_poll_times_out_if_no_address_responds() -> None:
+    with FaultyPortal(respond()) as portal, unresponsive("127.0.0.2", portal.port):
         portal.close()
-        with unanswered("127.0.0.1", portal.port):
+        with unresponsive("127.0.0.1", portal.port):
             failure = failure_at(portal_at(f"http://acme.example:{portal.port}", poll_timeout=0.5))
     assert failure.reason is Reason.TIMEOUT
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "пример.localhost"])
-def test_every_host_is_held_to_the_deadline(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_deadline_holds_for_every_host(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve = socket.getaddrinfo
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda _, *arguments, **options: resolve("127.0.0.1", *arguments, **options)
     )
-    with FaultyPortal(drip(b" " * 100, http(body=b"", Content_Length="1000"))) as portal:
+    with FaultyPortal(drip(b" " * 1000, http(body=b"", Content_Length="1000"))) as portal:
         failure = failure_at(portal_at(f"http://{host}:{portal.port}", poll_timeout=0.5))
     assert failure.reason is Reason.TIMEOUT
 
@@ -208,7 +208,7 @@ def test_every_host_is_held_to_the_deadline(host: str, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("status", "reason"), [(200, Reason.TOO_LARGE), (302, Reason.REDIRECT), (500, Reason.SERVER_ERROR)]
 )
-def test_a_bomb_of_256_mib_costs_little_memory(status: int, reason: Reason, tmp_path: Path) -> None:
+def test_a_gzip_bomb_of_256_mib_uses_little_memory(status: int, reason: Reason, tmp_path: Path) -> None:
     with FaultyPortal(respond(status, bomb(256), Content_Encoding="gzip", Location="/")) as portal:
         environment = {"DOCSPACE_URL": portal.url, "DOCSPACE_API_KEY": SECRET}
         with processes.exporter(tmp_path, environment=environment) as exporter:

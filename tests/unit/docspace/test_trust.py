@@ -1,4 +1,4 @@
-"""What a CA file may hold, and where the environment's bundle matters."""
+"""What a CA file may contain, and when the bundle from the environment is used."""
 
 import socket
 import ssl
@@ -29,7 +29,7 @@ def trusting(folder: Path, blobs: Sequence[trustme.Blob]) -> TlsConfig:
     return TlsConfig(ca_file=ca_file)
 
 
-def test_a_ca_file_may_hold_an_intermediate_authority_alone(tmp_path: Path) -> None:
+def test_a_ca_file_may_contain_only_an_intermediate_authority(tmp_path: Path) -> None:
     root = trustme.CA()
     intermediate = root.create_child_ca()
     certificate = intermediate.issue_cert("127.0.0.1")
@@ -38,7 +38,7 @@ def test_a_ca_file_may_hold_an_intermediate_authority_alone(tmp_path: Path) -> N
         assert client.poll(portal_at(portal.url, tls_config=tls), None).keys
 
 
-def test_a_ca_file_may_hold_the_portals_own_certificate_alone(tmp_path: Path) -> None:
+def test_a_ca_file_may_contain_only_the_certificate_of_the_portal(tmp_path: Path) -> None:
     certificate = trustme.CA().issue_cert("127.0.0.1")
     tls = trusting(tmp_path, certificate.cert_chain_pems[:1])
     with FaultyPortal(respond(), server_with(certificate)) as portal:
@@ -46,18 +46,18 @@ def test_a_ca_file_may_hold_the_portals_own_certificate_alone(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "acme.example"], ids=["another certificate", "another name"])
-def test_a_portals_own_certificate_trusts_no_other(name: str, tmp_path: Path) -> None:
+def test_the_certificate_of_a_portal_does_not_verify_any_other(name: str, tmp_path: Path) -> None:
     authority = trustme.CA()
-    trusted, shown = authority.issue_cert(name), authority.issue_cert("127.0.0.1")
+    trusted, other = authority.issue_cert(name), authority.issue_cert("127.0.0.1")
     tls = trusting(tmp_path, trusted.cert_chain_pems[:1])
-    with FaultyPortal(respond(), server_with(trusted if name == "acme.example" else shown)) as portal:
+    with FaultyPortal(respond(), server_with(trusted if name == "acme.example" else other)) as portal:
         failure = failure_at(portal_at(portal.url, tls_config=tls))
     assert failure.reason is Reason.TLS
     assert "certificate was rejected" in failure.message
 
 
 @pytest.mark.parametrize("bundle", ["", "  "])
-def test_an_empty_bundle_of_the_environment_is_unset(bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_bundle_variable_counts_as_unset(bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
     with FaultyPortal(hang, server_with(trustme.CA().issue_cert("127.0.0.1"))) as portal:
         failure = failure_at(portal_at(portal.url))
@@ -71,7 +71,7 @@ def test_no_ca_file_is_read_for_an_http_portal(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
-def test_a_socks_proxy_of_the_environment_fails_the_poll_by_its_name(
+def test_a_socks_proxy_from_the_environment_is_reported_by_the_name_of_its_variable(
     variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "socks5://user:hunter2@proxy.example:1080")
@@ -88,11 +88,11 @@ def test_a_socks_proxy_of_the_environment_fails_the_poll_by_its_name(
         (socket.EAI_NONAME, "the host name cannot be resolved: check url and DNS"),
     ],
 )
-def test_a_name_that_is_not_resolved_in_time_counts_as_connection(
+def test_a_host_name_that_is_not_resolved_in_time_is_a_connection_failure(
     number: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def resolve(*_: Any, **__: Any) -> None:
-        threading.Event().wait(0.3)  # longer than the poll may take
+        threading.Event().wait(0.3)  # longer than the poll timeout
         raise socket.gaierror(number, "whatever")
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
