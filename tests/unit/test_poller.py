@@ -1,4 +1,4 @@
-"""When portals are polled, and what is kept of them."""
+"""When portals are polled, and what is kept between polls."""
 
 import logging
 import threading
@@ -22,7 +22,7 @@ from tests.support.processes import wait_for
 
 @contextmanager
 def polling(*portals: Portal, on_poll: Callable[[PortalState], None] = lambda _: None) -> Iterator[Poller]:
-    """Poll these portals; all threads have ended at the end."""
+    """Poll these portals, and stop all threads at the end."""
     running = Poller(on_poll)
     running.watch(portals)
     workers = running._workers
@@ -40,7 +40,7 @@ def _wait(event: threading.Event) -> None:
 
 
 def polls_of(portal: FaultyPortal) -> int:
-    return sum(head.startswith("GET /api/2.0/keys HTTP") for head in portal.requests)
+    return sum(request.startswith("GET /api/2.0/keys HTTP") for request in portal.requests)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def polls_of(portal: FaultyPortal) -> int:
         (100, 135, 60, 195),
     ],
 )
-def test_a_poll_is_due_on_schedule_and_not_before_the_portal_allows_it(
+def test_the_next_poll_is_due_on_schedule_but_not_before_retry_after(
     due: float, now: float, retry_after: float | None, expected: float
 ) -> None:
     assert next_due(due, now, 10, retry_after) == expected
@@ -70,7 +70,7 @@ def test_a_poll_is_due_on_schedule_and_not_before_the_portal_allows_it(
     interval=st.floats(0.001, 1e5),
     retry_after=st.none() | st.floats(0, 3600),
 )
-def test_the_next_poll_is_always_ahead(
+def test_the_next_poll_is_always_in_the_future(
     due: float, late: float, interval: float, retry_after: float | None
 ) -> None:
     now = due + late
@@ -79,7 +79,7 @@ def test_the_next_poll_is_always_ahead(
 
 
 class Clock:
-    """Time that passes only by waiting, until `polls` waits are over."""
+    """A clock that only waiting advances; after `polls` waits it stops."""
 
     def __init__(self, polls: int) -> None:
         self.now = 0.0
@@ -97,7 +97,7 @@ class Clock:
 
 
 def times_of_polls(portal: Portal, count: int) -> list[float]:
-    """Return when the first polls of a portal end, on a clock that only waiting moves."""
+    """Return when the first polls of a portal end, on a clock that only waiting advances."""
     clock, ended = Clock(count), list[float]()
     running = Poller(lambda _: ended.append(clock.now), clock, clock.wait)
     running.watch([portal])
@@ -114,11 +114,15 @@ def test_a_portal_is_polled_at_once_and_then_every_interval() -> None:
 
 
 def test_a_portal_that_hangs_delays_no_other() -> None:
-    with FaultyPortal(respond()) as well, FaultyPortal(hang) as hanging:
-        hung = portal_at(hanging.url, name="hung", poll_timeout=2.0)
-        with polling(hung, portal_at(well.url, poll_interval=0.1)) as running:
-            wait_for(lambda: running.states[1].polls > 5, "six polls")
-            assert running.states[0].polls == 0
+    hanging = FaultyPortal(hang)
+    hung = portal_at(hanging.url, name="hung", poll_timeout=90.0)
+    with (
+        FaultyPortal(respond()) as healthy,
+        polling(hung, portal_at(healthy.url, poll_interval=0.1)) as running,
+        hanging,
+    ):
+        wait_for(lambda: running.states[1].polls > 5, "six polls")
+        assert running.states[0].polls == 0
 
 
 def test_first_polls_of_many_portals_are_spread_over_a_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,22 +136,24 @@ def test_first_polls_of_many_portals_are_spread_over_a_few_seconds(monkeypatch: 
         assert due == sorted(due)
 
 
-def test_a_portal_is_left_alone_for_as_long_as_it_asks() -> None:
+def test_a_portal_is_not_polled_before_retry_after() -> None:
     with FaultyPortal(respond(429, Retry_After="1000")) as portal:
         assert times_of_polls(portal_at(portal.url, poll_interval=300), 3) == [0, 1000, 2000]
 
 
 def test_a_portal_removed_before_its_first_poll_does_not_delay_readiness() -> None:
-    with FaultyPortal(respond()) as portal, FaultyPortal(hang) as slow:
-        one, hung = portal_at(portal.url), portal_at(slow.url, name="hung", poll_timeout=3.0)
-        with polling(one, hung) as running:
+    hanging = FaultyPortal(hang)
+    with FaultyPortal(respond()) as portal:
+        one, hung = portal_at(portal.url), portal_at(hanging.url, name="hung", poll_timeout=90.0)
+        with polling(one, hung) as running, hanging:
             wait_for(lambda: running.states[0].polls, "the first poll")
             assert not running.ready
             running.watch([one])
             assert running.ready
+            wait_for(lambda: polls_of(hanging), "the poll that hangs")
 
 
-def test_keys_stay_when_a_poll_fails_and_a_deleted_key_goes_with_the_next_successful_poll() -> None:
+def test_keys_are_kept_when_a_poll_fails_and_a_deleted_key_is_removed_by_the_next_success() -> None:
     two = respond(body=envelope([record(id="1"), record(id="2")]))
     with FaultyPortal(two) as portal:
         first = poller.poll(PortalState(portal_at(portal.url)))
@@ -165,36 +171,36 @@ def test_keys_stay_when_a_poll_fails_and_a_deleted_key_goes_with_the_next_succes
     assert 0 < first.poll_seconds < failed.poll_seconds < third.poll_seconds
 
 
-def test_a_state_before_the_first_poll_is_neither_up_nor_down() -> None:
+def test_a_portal_is_neither_up_nor_down_before_its_first_poll() -> None:
     state = PortalState(portal_at("https://acme.example"))
     assert (state.up, state.last_success, state.snapshot) == (None, 0.0, None)
     assert state.failures == dict.fromkeys(Reason, 0)
 
 
 def test_an_unexpected_exception_fails_the_poll_and_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def break_down(*_: object) -> Snapshot:
+    def fail(*_: object) -> Snapshot:
         raise KeyError(SECRET)
 
-    monkeypatch.setattr(client, "poll", break_down)
+    monkeypatch.setattr(client, "poll", fail)
     state = poller.poll(PortalState(portal_at("https://acme.example")))
     assert state.failure is not None
     assert state.failure.reason is Reason.INVALID_RESPONSE
     assert state.failure.message == "unexpected KeyError: please report this as a bug"
 
 
-def test_a_failure_is_logged_once_and_so_is_the_recovery(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_and_the_recovery_are_each_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "docspace_exporter")
     with FaultyPortal(respond(500)) as portal:
         state = PortalState(portal_at(portal.url))
         for behave in (respond(500), respond(502), respond(401), respond(), respond(), respond(500)):
             portal.behave = behave
             state = poller.poll(state)
-    told = [
+    logged = [
         (log.levelno, log.getMessage()[:17], getattr(log, "reason", ""))
         for log in caplog.records
         if (log.levelno, log.getMessage()) != (logging.DEBUG, "Poll succeeded")
     ]
-    assert told == [
+    assert logged == [
         (logging.WARNING, "Poll failed: stat", "server_error"),
         (logging.DEBUG, "Poll failed: stat", "server_error"),
         (logging.WARNING, "Poll failed: stat", "unauthorized"),
@@ -214,7 +220,7 @@ def test_a_successful_poll_is_logged_at_debug_level(caplog: pytest.LogCaptureFix
     assert vars(log).items() >= {"portal": "acme", "keys": 1, "malformed": 1}.items()
 
 
-def test_that_keys_of_other_users_are_not_visible_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_user_who_does_not_see_every_key_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     member = respond(body=envelope({"isAdmin": False, "isOwner": False}))
     with FaultyPortal(by_path(respond(), own_user=member)) as portal:
         state = PortalState(portal_at(portal.url))
@@ -251,31 +257,32 @@ def test_polls_continue_if_a_snapshot_cannot_be_exposed(caplog: pytest.LogCaptur
     assert SECRET not in caplog.text
 
 
-def test_portals_are_ready_once_each_has_been_polled_successfully_or_not() -> None:
-    with FaultyPortal(respond(500)) as failing, FaultyPortal(hang) as slow:
-        hung = portal_at(slow.url, name="hung", poll_timeout=1.0)
-        with polling(portal_at(failing.url), hung) as running:
-            wait_for(lambda: running.states[0].polls, "the first poll")
+def test_the_poller_is_ready_once_each_portal_has_been_polled_successfully_or_not() -> None:
+    hanging = FaultyPortal(hang)
+    hung = portal_at(hanging.url, name="hung", poll_timeout=90.0)
+    with FaultyPortal(respond(500)) as failing, polling(portal_at(failing.url), hung) as running:
+        with hanging:
+            wait_for(lambda: running.states[0].polls and polls_of(hanging), "the first polls")
             assert not running.ready
-            wait_for(lambda: running.ready, "the hanging poll to end")
-            assert [state.up for state in running.states] == [False, False]
-            running.watch([hung, portal_at(failing.url, name="later")])
-            assert running.ready
+        wait_for(lambda: running.ready, "the hanging poll to end")
+        assert [state.up for state in running.states] == [False, False]
+        running.watch([hung, portal_at(failing.url, name="later")])
+        assert running.ready
 
 
-def test_portals_are_not_ready_before_their_state_is_exposed() -> None:
-    taken = threading.Event()
+def test_the_poller_is_not_ready_before_the_first_states_are_exposed() -> None:
+    exposed = threading.Event()
     with (
         FaultyPortal(respond()) as portal,
-        polling(portal_at(portal.url), on_poll=lambda _: _wait(taken)) as running,
+        polling(portal_at(portal.url), on_poll=lambda _: _wait(exposed)) as running,
     ):
-        wait_for(lambda: running.states[0].up, "a good poll")
+        wait_for(lambda: running.states[0].up, "a successful poll")
         assert not running.ready
-        taken.set()
+        exposed.set()
         wait_for(lambda: running.ready, "readiness")
 
 
-def test_a_portal_that_did_not_change_keeps_its_state_and_schedule() -> None:
+def test_an_unchanged_portal_keeps_its_state_and_schedule() -> None:
     with FaultyPortal(respond()) as one, FaultyPortal(respond()) as two, FaultyPortal(respond()) as three:
         kept = portal_at(one.url, name="kept")
         with polling(kept, portal_at(two.url, name="changed")) as running:
@@ -298,27 +305,27 @@ def test_a_portal_that_did_not_change_keeps_its_state_and_schedule() -> None:
 
 def test_a_removed_portal_is_no_longer_polled() -> None:
     with (
-        FaultyPortal(respond()) as gone,
-        FaultyPortal(respond()) as stays,
+        FaultyPortal(respond()) as removed,
+        FaultyPortal(respond()) as kept,
         polling(
-            portal_at(gone.url, poll_interval=0.05), portal_at(stays.url, name="stays", poll_interval=0.05)
+            portal_at(removed.url, poll_interval=0.05), portal_at(kept.url, name="kept", poll_interval=0.05)
         ) as running,
     ):
         (worker, _) = running._workers
-        wait_for(lambda: polls_of(gone) > 1, "polls")
-        running.watch([portal_at(stays.url, name="stays", poll_interval=0.05)])
+        wait_for(lambda: polls_of(removed) > 1, "polls")
+        running.watch([portal_at(kept.url, name="kept", poll_interval=0.05)])
         worker.join(timeout=10)
-        polled, others = polls_of(gone), polls_of(stays)
-        wait_for(lambda: polls_of(stays) > others + 3, "polls of the other")
-        assert polls_of(gone) == polled
+        before, others = polls_of(removed), polls_of(kept)
+        wait_for(lambda: polls_of(kept) > others + 3, "polls of the other")
+        assert polls_of(removed) == before
 
 
 def test_a_running_poll_of_a_removed_portal_reports_nothing() -> None:
-    told: list[str] = []
-    with FaultyPortal(hang) as slow:
-        hung = portal_at(slow.url, name="hung", poll_timeout=0.5)
-        with polling(hung, on_poll=lambda state: told.append(state.portal.name)) as running:
-            wait_for(lambda: polls_of(slow), "the poll to begin")
-            running.watch([])
-            assert running.states == ()
-    assert told == []
+    reported: list[str] = []
+    hanging = FaultyPortal(hang)
+    hung = portal_at(hanging.url, name="hung", poll_timeout=90.0)
+    with polling(hung, on_poll=lambda state: reported.append(state.portal.name)) as running, hanging:
+        wait_for(lambda: polls_of(hanging), "the poll to start")
+        running.watch([])
+        assert running.states == ()
+    assert reported == []
