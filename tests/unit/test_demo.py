@@ -1,4 +1,4 @@
-"""The demo portal behaves as DocSpace does, so that what works with it works with the real one."""
+"""The demo portal behaves as DocSpace does, so that a client that works with it works with a real portal."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -28,7 +28,7 @@ def key_of(user: User | None = None, **fields: Any) -> DemoKey:
     return DemoKey(**{"name": "a key", "owner": owner, "created": NOW, **fields})
 
 
-def test_only_an_api_key_with_bearer_is_accepted(demo_portal: DemoPortal) -> None:
+def test_only_an_api_key_as_bearer_token_is_accepted(demo_portal: DemoPortal) -> None:
     secret = demo_portal.keys[-1].secret
     statuses = {
         authorization: get(demo_portal, authorization=authorization).status_code
@@ -75,7 +75,7 @@ def test_a_key_that_cannot_be_used_is_rejected_with_an_empty_body(fields: dict[s
         ((), True, [200, 200, 200, 200]),
     ],
 )
-def test_scopes_allow_what_they_allow_on_the_server(
+def test_scopes_allow_the_same_requests_as_on_the_server(
     permissions: tuple[str, ...], guest: bool, statuses: list[int]
 ) -> None:
     key = key_of(User("Guest", is_guest=guest), permissions=permissions)
@@ -86,7 +86,7 @@ def test_scopes_allow_what_they_allow_on_the_server(
     assert {response.content for response in responses if response.status_code == 403} <= {b""}
 
 
-def test_a_response_is_as_on_the_wire() -> None:
+def test_a_response_looks_like_one_of_the_server() -> None:
     moscow = timezone(timedelta(hours=3))
     key = key_of(
         permissions=READ, created=datetime(2026, 3, 1, 9, tzinfo=moscow), secret="sk-" + "0" * 60 + "9f3a"
@@ -122,7 +122,7 @@ def test_a_response_is_as_on_the_wire() -> None:
     assert key.secret not in response.text
 
 
-def test_fields_trim_a_response_to_those_named() -> None:
+def test_the_fields_parameter_selects_the_fields_of_a_response() -> None:
     key = key_of()
     with DemoPortal([key]) as portal:
         response = get(portal, "/api/2.0/keys?fields=id,name", f"Bearer {key.secret}")
@@ -144,13 +144,13 @@ def test_members_are_listed_by_status_in_pages() -> None:
     assert active["response"] == [{"id": key.owner.id}]
 
 
-def test_more_members_than_a_page_holds_cannot_be_requested() -> None:
+def test_at_most_100_members_can_be_requested_at_once() -> None:
     key = key_of()
     with DemoPortal([key]) as portal:
         assert get(portal, f"{MEMBERS}?count=101", f"Bearer {key.secret}").status_code == 400
 
 
-def test_members_are_listed_to_admins_only() -> None:
+def test_only_admins_can_list_members() -> None:
     key = key_of(User("Member"))
     with DemoPortal([key]) as portal:
         response = get(portal, MEMBERS, f"Bearer {key.secret}")
@@ -176,12 +176,12 @@ def test_the_demo_portal_is_read_only(demo_portal: DemoPortal, method: str) -> N
     assert (response.status_code, response.headers["Allow"]) == (405, "GET")
 
 
-def test_the_page_on_which_users_rotate_keys_is_html(demo_portal: DemoPortal) -> None:
+def test_the_page_where_users_rotate_keys_is_html(demo_portal: DemoPortal) -> None:
     response = get(demo_portal, "/developer-tools/api-keys")
     assert (response.status_code, response.headers["Content-Type"]) == (200, "text/html")
 
 
-def test_the_requests_of_a_user_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_are_limited_per_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "REQUESTS_PER_MINUTE", 2)
     ann, bob = key_of(), key_of()
     with DemoPortal([ann, bob]) as portal:
@@ -194,19 +194,19 @@ def test_the_requests_of_a_user_are_limited(monkeypatch: pytest.MonkeyPatch) -> 
     assert "Retry-After" not in limited.headers
 
 
-def test_a_limit_ends_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rate_limit_ends_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "REQUESTS_PER_MINUTE", 1)
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    key, turns = key_of(), {}
+    key, allowed = key_of(), {}
     with DemoPortal([key]) as portal:
         for clock[0] in (100.0, 110.0, 160.0):
-            turns[clock[0]] = portal.take_turn(key)
+            allowed[clock[0]] = portal.take_turn(key)
         monkeypatch.undo()
-    assert turns == {100.0: True, 110.0: False, 160.0: True}
+    assert allowed == {100.0: True, 110.0: False, 160.0: True}
 
 
-def test_using_a_key_sets_its_last_use(demo_portal: DemoPortal) -> None:
+def test_using_a_key_updates_its_last_use(demo_portal: DemoPortal) -> None:
     own, other = demo_portal.keys[-1], demo_portal.keys[1]
     before = other.last_used
     get(demo_portal, authorization=f"Bearer {own.secret}")
@@ -215,7 +215,7 @@ def test_using_a_key_sets_its_last_use(demo_portal: DemoPortal) -> None:
     assert other.last_used == before
 
 
-def test_the_sample_keys_are_in_every_state(demo_portal: DemoPortal) -> None:
+def test_the_sample_keys_cover_every_state(demo_portal: DemoPortal) -> None:
     own = demo_portal.keys[-1]
     snapshot = poll(portal_at(demo_portal.url, api_key=own.secret), None)
     now = snapshot.received

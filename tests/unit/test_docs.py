@@ -1,4 +1,4 @@
-"""All documents: what they show works, what they name exists, where they lead there is something."""
+"""All documents: the examples are valid, and the names and links in them exist."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ from tests.support.processes import ROOT
 RULES = ROOT / "prometheus" / "rules.yml"
 
 
-def test_every_block_is_of_a_language_that_is_checked() -> None:
+def test_code_blocks_are_only_in_languages_that_are_checked() -> None:
     assert {block.language for document in DOCUMENTS.values() for block in document.blocks} == {
         "",
         "yaml",
@@ -27,7 +27,7 @@ def test_every_block_is_of_a_language_that_is_checked() -> None:
 
 
 @pytest.mark.parametrize("block", blocks("sh"), ids=str)
-def test_bash_can_read_every_shell_block(block: Block, tmp_path: Path) -> None:
+def test_every_shell_block_is_valid(block: Block, tmp_path: Path) -> None:
     script = tmp_path / "block.sh"
     script.write_text(block.text)
     done = subprocess.run(["bash", "-n", script], capture_output=True, text=True, timeout=30, check=False)
@@ -40,7 +40,7 @@ def links() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "link"), sorted({*links()}))
-def test_a_link_leads_somewhere(name: str, link: str) -> None:
+def test_the_target_of_a_link_exists(name: str, link: str) -> None:
     target = urlsplit(link)
     if target.scheme:
         assert target.scheme in {"http", "https"}
@@ -53,11 +53,11 @@ def test_a_link_leads_somewhere(name: str, link: str) -> None:
 
 
 def words(pattern: str) -> set[str]:
-    """Return all that matches in any document, blocks included."""
+    """Return all matches in all documents, including code blocks."""
     return {word for name in DOCUMENTS for word in re.findall(pattern, (ROOT / name).read_text())}
 
 
-def test_every_series_that_is_named_exists() -> None:
+def test_all_documented_series_exist() -> None:
     series = {row[0].plain for row in DOCUMENTS["docs/metrics.md"].tables["Metrics"]}
     parts = {f"{name}{suffix}" for name in series for suffix in ("_sum", "_count")}
     named = words(r"\bdocspace_[a-z_]*[a-z]\b(?!…)")
@@ -65,21 +65,21 @@ def test_every_series_that_is_named_exists() -> None:
     assert named <= series | parts | {"docspace_exporter"}
 
 
-def test_every_alert_and_recorded_series_that_is_named_exists() -> None:
+def test_all_documented_alerts_and_recorded_series_exist() -> None:
     rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
     named = words(r"\bDocSpace[A-Z]\w+\b|\bdocspace:\w+")
     assert named
     assert named <= {rule.get("alert") or rule["record"] for rule in rules}
 
 
-def test_every_flag_that_is_named_exists() -> None:
+def test_all_documented_flags_exist() -> None:
     known = {option for action in flags._parser("")._actions for option in action.option_strings}
     named = words(r"(?<![\w-])--(?:config|web|no-web|log)\.[a-z.-]*[a-z]|--(?:once|demo)\b")
     assert named
     assert named <= known
 
 
-def test_every_target_of_make_that_is_named_exists() -> None:
+def test_all_documented_make_targets_exist() -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     code = [code for document in DOCUMENTS.values() for code in document.code]
     lines = [line for block in blocks("sh") for line in block.text.splitlines()]
@@ -88,19 +88,19 @@ def test_every_target_of_make_that_is_named_exists() -> None:
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_every_path_that_is_named_exists(name: str) -> None:
+def test_all_documented_paths_exist(name: str) -> None:
     folders = {path.name for path in ROOT.glob("[!.]*/")}
     named = {word for code in DOCUMENTS[name].code for word in code.split() if "/" in word}
     assert [path for path in named if path.split("/")[0] in folders and not (ROOT / path).exists()] == []
 
 
-def test_hardening_tells_the_limits_that_are_in_force() -> None:
+def test_the_limits_on_clients_are_documented() -> None:
     limits = {
         text.plain
         for heading, text in DOCUMENTS["docs/hardening.md"].paragraphs
         if heading == "Limits on clients"
     }
-    (told,) = limits
+    (text,) = limits
     for limit in (
         f"its request headers within {server.REQUEST_DEADLINE} seconds",
         f"in at most {server.HEAD_LIMIT // 1024} KiB",
@@ -108,10 +108,10 @@ def test_hardening_tells_the_limits_that_are_in_force() -> None:
         f"response within {middleware.WRITE_DEADLINE:g} seconds",
         f"--web.max-requests ({options.WebOptions().max_requests})",
     ):
-        assert limit in told
+        assert limit in text
 
 
-def test_hardening_tells_the_limits_on_passwords() -> None:
-    told = " ".join(text.plain for _, text in DOCUMENTS["docs/hardening.md"].paragraphs)
-    assert f"up to {passwords.MAX_WAITING} wait" in told
-    assert f"at most {passwords.LONGEST_PASSWORD} bytes" in told
+def test_the_limits_on_passwords_are_documented() -> None:
+    text = " ".join(text.plain for _, text in DOCUMENTS["docs/hardening.md"].paragraphs)
+    assert f"up to {passwords.MAX_WAITING} wait" in text
+    assert f"at most {passwords.LONGEST_PASSWORD} bytes" in text

@@ -1,4 +1,4 @@
-"""docs/configuration.md names what the program reads, no more and no less, with the defaults it has."""
+"""docs/configuration.md lists exactly what the program reads, with its defaults."""
 
 import json
 import re
@@ -28,12 +28,12 @@ FLAGS = {option: action for action in flags._parser("")._actions for option in a
 
 
 def first_cells(heading: str) -> list[str]:
-    """Return the names that the table under a heading lists; a cell may have several."""
+    """Return the names in the first column of the table under a heading; a cell may have several."""
     return [name for row in DOCUMENT.tables[heading] for name in row[0].code]
 
 
 def defaults(heading: str) -> dict[str, str]:
-    """Return what is written as code in the column of defaults, by name."""
+    """Return the defaults in the table under a heading, by name."""
     rows = DOCUMENT.tables[heading]
     return {row[0].code[0]: row[1].code[0] for row in rows if row[1].code}
 
@@ -60,7 +60,7 @@ def test_it_lists_the_choices_of_a_flag(flag: str) -> None:
 
 def test_it_lists_exactly_the_fields_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
-    file.write_text("a list is none")
+    file.write_text("not a mapping")
     with pytest.raises(ConfigError, match=f"the fields are {', '.join(first_cells('Configuration file'))}$"):
         portals.load_file(file)
 
@@ -78,7 +78,7 @@ def test_it_lists_exactly_the_variables_of_a_portal() -> None:
     assert sorted(first_cells("Environment variables")) == sorted(read)
 
 
-def test_it_names_every_variable_that_the_program_reads() -> None:
+def test_it_mentions_every_variable_that_the_program_reads() -> None:
     source = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
     read = set(re.findall(r'environ(?:\.get\(|\[)"(\w+)"', source))
     assert "REQUESTS_CA_BUNDLE" in read
@@ -87,24 +87,26 @@ def test_it_names_every_variable_that_the_program_reads() -> None:
 
 def test_it_lists_the_defaults_of_durations() -> None:
     for heading in ("Configuration file", "Environment variables"):
-        told = {name.lower(): seconds(text) for name, text in defaults(heading).items() if seconds(text)}
+        documented = {
+            name.lower(): seconds(text) for name, text in defaults(heading).items() if seconds(text)
+        }
         own = {"poll_interval": PORTAL.poll_interval, "poll_timeout": PORTAL.poll_timeout}
-        assert told
-        assert told == {name: own[name.removeprefix(ENVIRONMENT.lower())] for name in told}
+        assert documented
+        assert documented == {name: own[name.removeprefix(ENVIRONMENT.lower())] for name in documented}
 
 
 @pytest.mark.parametrize(
     ("heading", "struct"), [("Fields of a portal", PORTAL), ("Fields of tls_config", PORTAL.tls_config)]
 )
-def test_it_lists_the_defaults_of_switches(heading: str, struct: msgspec.Struct) -> None:
+def test_it_lists_the_defaults_of_booleans(heading: str, struct: msgspec.Struct) -> None:
     own = {name: value for name, value in msgspec.structs.asdict(struct).items() if isinstance(value, bool)}
-    told = {name: json.loads(text) for name, text in defaults(heading).items() if name in own}
-    assert told == own
+    documented = {name: json.loads(text) for name, text in defaults(heading).items() if name in own}
+    assert documented == own
 
 
-def test_it_lists_exactly_the_labels_that_are_taken() -> None:
-    (told,) = (text.code for _, text in DOCUMENT.paragraphs if text.plain.startswith("Reserved for"))
-    assert {*told} == {*portals.TAKEN_LABELS, "le", "quantile"}
+def test_it_lists_exactly_the_reserved_labels() -> None:
+    (documented,) = (text.code for _, text in DOCUMENT.paragraphs if text.plain.startswith("Reserved for"))
+    assert {*documented} == {*portals.TAKEN_LABELS, "le", "quantile"}
 
 
 def test_it_lists_exactly_the_endpoints() -> None:

@@ -1,4 +1,4 @@
-"""The fast text says the same as prometheus-client's own rendering, to the number and the label."""
+"""The exporter's own rendering has the same series, labels and values as that of prometheus-client."""
 
 import gzip
 import zlib
@@ -31,10 +31,10 @@ MANY = tuple(ApiKey(id=str(number), expiry=NOW + number, last_used=NOW - number)
 
 
 class Process(Collector):
-    """Stands for the metrics of the process."""
+    """A substitute for the metrics of the process."""
 
     def collect(self) -> Iterable[Metric]:
-        return [GaugeMetricFamily("process_start_time_seconds", "When it began.", value=1.5)]
+        return [GaugeMetricFamily("process_start_time_seconds", "Start time.", value=1.5)]
 
 
 class Clock:
@@ -45,7 +45,7 @@ class Clock:
         return self.now
 
 
-def shown(*states: PortalState, clock: Clock | None = None) -> Exposition:
+def exposition_of(*states: PortalState, clock: Clock | None = None) -> Exposition:
     exposition = Exposition(EXPORTER, Process(), clock or Clock())
     exposition.show(EXPORTER, lambda: states, label_names(states))
     return exposition
@@ -65,7 +65,8 @@ def families(text: str) -> dict[str, tuple[str, str, dict[Series, float]]]:
     return {metric.name: (metric.type, metric.documentation, samples_of([metric])) for metric in parse(text)}
 
 
-def slow(states: Sequence[PortalState], format_: Format, now: float = NOW) -> str:
+def reference(states: Sequence[PortalState], format_: Format, now: float = NOW) -> str:
+    """Return the text that prometheus-client renders."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(DocSpaceCollector(EXPORTER, states, label_names(states), lambda: now))
     registry.register(Process())
@@ -81,20 +82,20 @@ def slow(states: Sequence[PortalState], format_: Format, now: float = NOW) -> st
     format_=st.sampled_from(Format),
     worth_deflating=st.sampled_from([0, 300, 32 * 1024]),
 )
-def test_the_fast_text_equals_the_slow_one(
+def test_the_text_equals_that_of_prometheus_client(
     history: list[list[PortalState]], now: float, format_: Format, worth_deflating: int
 ) -> None:
     newest = [states[-1] for states in history]
-    fast = Exposition(EXPORTER, Process(), Clock(now))
+    exposition = Exposition(EXPORTER, Process(), Clock(now))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gzip_blocks, "WORTH_DEFLATING", worth_deflating)
-        fast.show(EXPORTER, lambda: [states[0] for states in history], label_names(newest))
+        exposition.show(EXPORTER, lambda: [states[0] for states in history], label_names(newest))
         for states in history:
             for state in states[1:]:
-                fast.update(state)
-        text = text_of(fast, format_)
-        assert gzip.decompress(fast.render(format_, gzip=True)).decode() == text
-    expected = slow(newest, format_, float(int(now)))
+                exposition.update(state)
+        text = text_of(exposition, format_)
+        assert gzip.decompress(exposition.render(format_, gzip=True)).decode() == text
+    expected = reference(newest, format_, float(int(now)))
     assert families(text) == families(expected)
     assert _comments(text) == _comments(expected)
 
@@ -105,15 +106,15 @@ def _comments(text: str) -> list[str]:
 
 @pytest.mark.parametrize("count", [0, 1, 400])
 @pytest.mark.parametrize("format_", Format)
-def test_the_fast_text_equals_the_slow_one_for_many_keys(count: int, format_: Format) -> None:
+def test_the_text_equals_that_of_prometheus_client_for_many_keys(count: int, format_: Format) -> None:
     state = polled(*MANY[:count])
-    assert families(text_of(shown(state), format_)) == families(slow([state], format_))
+    assert families(text_of(exposition_of(state), format_)) == families(reference([state], format_))
 
 
 @pytest.mark.parametrize("count", [0, 1, 400])
 @pytest.mark.parametrize("format_", Format)
-def test_gzip_is_one_member_that_ends_with_the_body(count: int, format_: Format) -> None:
-    exposition = shown(
+def test_a_gzipped_body_is_a_single_gzip_member(count: int, format_: Format) -> None:
+    exposition = exposition_of(
         polled(*MANY[:count]), polled(*MANY[:count], portal=portal_at("https://b.example", name="b"))
     )
     body = exposition.render(format_, gzip=True)
@@ -123,13 +124,13 @@ def test_gzip_is_one_member_that_ends_with_the_body(count: int, format_: Format)
     assert reader.unused_data == b""
 
 
-def test_gzip_is_smaller_by_far() -> None:
-    exposition = shown(polled(*MANY))
+def test_gzip_reduces_the_size_to_less_than_an_eighth() -> None:
+    exposition = exposition_of(polled(*MANY))
     assert len(exposition.render(Format.TEXT, gzip=True)) * 8 < len(text_of(exposition))
 
 
 @pytest.mark.parametrize("format_", Format)
-def test_no_series_tells_when_it_was_created(format_: Format) -> None:
+def test_there_are_no_created_series(format_: Format) -> None:
     process = CollectorRegistry()
     ProcessCollector(registry=process)
     GCCollector(registry=process)
@@ -140,25 +141,25 @@ def test_no_series_tells_when_it_was_created(format_: Format) -> None:
     assert "_created" not in text.replace("_created_timestamp_seconds", "")
 
 
-def test_openmetrics_ends_with_its_mark_and_the_text_format_has_none() -> None:
-    exposition = shown(polled())
+def test_only_openmetrics_ends_with_eof() -> None:
+    exposition = exposition_of(polled())
     assert text_of(exposition, Format.OPENMETRICS).endswith("\n# EOF\n")
     assert text_of(exposition, Format.OPENMETRICS).count("# EOF") == 1
     assert "# EOF" not in text_of(exposition)
 
 
-def test_times_tick_with_whole_seconds() -> None:
+def test_times_advance_in_whole_seconds() -> None:
     clock = Clock(NOW + 0.9)
-    exposition = shown(polled(ApiKey(id="1", expiry=NOW + 60.25)), clock=clock)
+    exposition = exposition_of(polled(ApiKey(id="1", expiry=NOW + 60.25)), clock=clock)
     ticking = "docspace_api_key_time_to_expiry_seconds"
     assert values(samples(text_of(exposition)), ticking) == {(): 60.25}
     clock.now = NOW + 61.1
     assert values(samples(text_of(exposition)), ticking) == {(): -0.75}
 
 
-def test_scrapes_of_one_second_share_one_text_in_each_format() -> None:
+def test_scrapes_within_one_second_share_one_text_in_each_format() -> None:
     clock = Clock(NOW)
-    exposition = shown(polled(*MANY), clock=clock)
+    exposition = exposition_of(polled(*MANY), clock=clock)
     for format_ in Format:
         for zipped in (True, False):
             first = exposition.render(format_, gzip=zipped)
@@ -171,14 +172,14 @@ def test_scrapes_of_one_second_share_one_text_in_each_format() -> None:
 
 def test_a_new_state_is_exposed_within_the_second() -> None:
     state = polled(*MANY[:2])
-    exposition = shown(state)
+    exposition = exposition_of(state)
     assert values(samples(text_of(exposition)), "docspace_api_keys") == {(): 2}
     exposition.update(polled(*MANY[:1]))
     assert values(samples(text_of(exposition)), "docspace_api_keys") == {(): 1}
 
 
-def test_another_state_of_the_exporter_is_exposed_within_the_second() -> None:
-    exposition = shown(polled())
+def test_a_new_state_of_the_exporter_is_exposed_within_the_second() -> None:
+    exposition = exposition_of(polled())
     assert 'revision="\\"quoted\\""' in text_of(exposition)
     exposition.show_exporter(msgspec.structs.replace(EXPORTER, reload_successful=False))
     found = samples(text_of(exposition))
@@ -186,21 +187,21 @@ def test_another_state_of_the_exporter_is_exposed_within_the_second() -> None:
     assert values(found, "docspace_up") == {(): 1}
 
 
-def test_a_state_of_a_portal_that_is_not_shown_changes_nothing() -> None:
-    exposition = shown(polled(*MANY[:1]))
+def test_the_state_of_a_portal_that_is_not_exposed_is_ignored() -> None:
+    exposition = exposition_of(polled(*MANY[:1]))
     before = text_of(exposition)
     exposition.update(polled(portal=portal_at("https://other.example", name="other")))
     exposition.update(polled(portal=portal_at("https://acme.example", export_owner=False)))
     assert text_of(exposition) == before
 
 
-def test_a_portal_that_is_shown_no_more_is_gone() -> None:
-    exposition = shown(polled(), polled(portal=portal_at("https://b.example", name="b")))
+def test_a_removed_portal_is_no_longer_exposed() -> None:
+    exposition = exposition_of(polled(), polled(portal=portal_at("https://b.example", name="b")))
     exposition.show(EXPORTER, lambda: [polled()], ())
     assert values(samples(text_of(exposition)), "docspace_up", "portal") == {("acme",): 1}
 
 
-def test_an_exposition_without_portals_tells_of_the_exporter_and_the_process() -> None:
+def test_metrics_of_the_exporter_and_the_process_are_exposed_without_portals() -> None:
     names = {name for name, _ in samples(text_of(Exposition(EXPORTER, Process(), Clock())))}
     assert "docspace_exporter_build_info" in names
     assert "process_start_time_seconds" in names
@@ -234,7 +235,7 @@ PROMETHEUS_3 = (
         ("\0\xff", Format.TEXT),
     ],
 )
-def test_the_format_is_the_one_asked_for(accept: str, expected: Format) -> None:
+def test_the_format_is_chosen_by_the_accept_header(accept: str, expected: Format) -> None:
     assert negotiate(accept) is expected
 
 
@@ -242,10 +243,10 @@ def test_the_format_is_the_one_asked_for(accept: str, expected: Format) -> None:
     accept=st.text(st.sampled_from('application/openmetrics-text;version=1.0,;q ="*\\'), max_size=60)
     | st.text(st.characters(max_codepoint=255))
 )
-def test_any_accept_header_gets_one_of_the_formats(accept: str) -> None:
+def test_any_accept_header_selects_one_of_the_formats(accept: str) -> None:
     assert negotiate(accept) in Format
 
 
-def test_content_types_are_those_of_prometheus() -> None:
+def test_content_types_are_those_that_prometheus_expects() -> None:
     assert Format.TEXT.value == "text/plain; version=0.0.4; charset=utf-8"
     assert Format.OPENMETRICS.value == "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -1,4 +1,4 @@
-"""What is exposed of what is known: series, labels, values, and what is absent."""
+"""The exposed series: names, labels, values, and when a series is absent."""
 
 import math
 import platform
@@ -68,14 +68,14 @@ def exposed(*states: PortalState, now: float = NOW, labels: tuple[str, ...] = ()
 
 
 def of_key(name: str, key: ApiKey = KEY, now: float = NOW) -> float | None:
-    """Return the value of a key's series; None where there is none."""
+    """Return the value of a key's series; None if it is absent."""
     return values(exposed(polled(key), now=now), name, "portal", "id", "name", "postfix").get(
         ("acme", key.id, key.name, key.postfix)
     )
 
 
 def of_portal(name: str, state: PortalState, now: float = NOW) -> float | None:
-    """Return the value of a portal's series; None where there is none."""
+    """Return the value of a portal's series; None if it is absent."""
     return values(exposed(state, now=now), name, "portal").get(("acme",))
 
 
@@ -91,28 +91,28 @@ def failed(state: PortalState, reason: Reason = Reason.TIMEOUT) -> PortalState:
 
 
 NEVER_POLLED = PortalState(portal_at("https://acme.example"))
-WHOLE = polled(KEY, identity=Identity(b"", own_key_id="1", sees_every_key=True))
+COMPLETE = polled(KEY, identity=Identity(b"", own_key_id="1", sees_every_key=True))
 
 
-def test_these_series_are_exposed_with_these_labels_and_no_other() -> None:
+def test_exactly_these_series_are_exposed_with_these_labels() -> None:
     found: dict[str, set[str]] = {}
-    for name, labels in exposed(WHOLE):
+    for name, labels in exposed(COMPLETE):
         assert found.setdefault(name, {label for label, _ in labels}) == {label for label, _ in labels}
     assert found == SERIES
 
 
-def test_labels_that_may_not_be_configured_are_those_in_use() -> None:
+def test_reserved_labels_are_those_in_use() -> None:
     assert set().union(*SERIES.values()) == portals.TAKEN_LABELS
 
 
-def test_types_are_those_of_prometheus() -> None:
-    metrics = DocSpaceCollector(EXPORTER, [WHOLE], ()).collect()
+def test_metrics_have_their_prometheus_types() -> None:
+    metrics = DocSpaceCollector(EXPORTER, [COMPLETE], ()).collect()
     types = {metric.name: metric.type for metric in metrics if metric.type != "gauge"}
     assert types == {"docspace_poll_duration_seconds": "summary", "docspace_poll_failures": "counter"}
 
 
 def test_every_metric_has_a_help_text_of_one_sentence() -> None:
-    for metric in DocSpaceCollector(EXPORTER, [WHOLE], ()).collect():
+    for metric in DocSpaceCollector(EXPORTER, [COMPLETE], ()).collect():
         assert metric.documentation.endswith(".")
         assert metric.documentation[0].isupper()
 
@@ -125,14 +125,14 @@ def test_up_is_absent_until_the_first_poll_has_ended() -> None:
 
 
 @pytest.mark.parametrize("state", [NEVER_POLLED, failed(NEVER_POLLED)], ids=["never polled", "always failed"])
-def test_what_no_good_answer_has_told_is_absent(state: PortalState) -> None:
+def test_series_of_keys_are_absent_before_the_first_successful_poll(state: PortalState) -> None:
     names = {name for name, _ in exposed(state)}
     assert not {name for name in names if name.startswith("docspace_api_key")}
     assert of_portal("docspace_poll_last_success_timestamp_seconds", state) == 0
 
 
-def test_a_failed_poll_changes_only_up_failures_and_duration() -> None:
-    before, after = exposed(WHOLE), exposed(failed(WHOLE))
+def test_a_failed_poll_changes_only_up_failures_and_poll_durations() -> None:
+    before, after = exposed(COMPLETE), exposed(failed(COMPLETE))
     different = {name for (name, labels), value in after.items() if before[name, labels] != value}
     assert before.keys() == after.keys()
     assert different == {
@@ -157,7 +157,7 @@ def test_keys_are_counted() -> None:
     assert of_portal("docspace_api_keys_expired", state) == 2
 
 
-def test_a_portal_without_keys_has_counts_of_zero() -> None:
+def test_a_portal_without_keys_has_a_count_of_zero() -> None:
     for name in ("docspace_api_keys", "docspace_api_keys_active", "docspace_api_keys_expired"):
         assert of_portal(name, polled()) == 0
 
@@ -168,14 +168,14 @@ def test_keys_expire_between_polls() -> None:
 
 
 @pytest.mark.parametrize(("complete", "value"), [(True, 1), (False, 0), (None, None)])
-def test_complete_is_absent_where_the_portal_does_not_tell(
+def test_complete_is_absent_if_the_portal_does_not_report_it(
     complete: bool | None, value: float | None
 ) -> None:
     state = polled(identity=Identity(b"", sees_every_key=complete))
     assert of_portal("docspace_api_keys_complete", state) == value
 
 
-def test_the_info_of_a_key_says_what_it_is() -> None:
+def test_the_info_of_a_key_has_its_properties_as_labels() -> None:
     found = exposed(polled(KEY, changed(id="2"), identity=Identity(b"", own_key_id="2")))
     labels = ("id", "name", "postfix", "owner", "permissions", "access", "self")
     assert values(found, "docspace_api_key_info", *labels) == {
@@ -188,19 +188,19 @@ def test_the_info_of_a_key_says_what_it_is() -> None:
     ("permissions", "expected"),
     [((), ("", "full")), (("a:read",), ("a:read", "scoped")), (None, ("", "unknown"))],
 )
-def test_a_key_without_permissions_is_unrestricted(
+def test_permissions_and_access_are_labels_of_a_key(
     permissions: tuple[str, ...] | None, expected: tuple[str, str]
 ) -> None:
     found = exposed(polled(changed(permissions=permissions)))
     assert values(found, "docspace_api_key_info", "permissions", "access") == {expected: 1}
 
 
-def test_self_is_unknown_where_the_portal_does_not_tell() -> None:
+def test_self_is_unknown_if_the_portal_does_not_report_it() -> None:
     found = exposed(polled(KEY, identity=Identity(b"", own_key_id=None)))
     assert values(found, "docspace_api_key_info", "self") == {("unknown",): 1}
 
 
-def test_owners_are_left_out_where_they_are_not_to_be_exported() -> None:
+def test_owners_are_not_exposed_if_export_owner_is_disabled() -> None:
     text = generate_latest(
         DocSpaceCollector(
             EXPORTER, [polled(KEY, portal=portal_at("https://a.example", export_owner=False))], ()
@@ -236,30 +236,30 @@ def test_owners_are_left_out_where_they_are_not_to_be_exported() -> None:
         ("docspace_api_key_time_since_last_use_seconds", "last_used", None, None),
     ],
 )
-def test_a_series_of_a_key_has_the_value_of_its_field(
+def test_the_series_of_a_key_have_the_values_of_its_fields(
     name: str, field: str, value: Any, expected: float | None
 ) -> None:
     assert of_key(name, changed(**{field: value})) == expected
 
 
-def test_a_key_was_last_seen_when_the_answer_came() -> None:
-    assert of_key("docspace_api_key_last_seen_timestamp_seconds") == WHOLE.last_success
+def test_a_key_was_last_seen_at_the_last_successful_poll() -> None:
+    assert of_key("docspace_api_key_last_seen_timestamp_seconds") == COMPLETE.last_success
 
 
-def test_times_go_on_without_a_poll() -> None:
+def test_times_advance_between_polls() -> None:
     assert of_key("docspace_api_key_time_to_expiry_seconds", now=NOW + 60) == 2 * DAY - 60
     assert of_key("docspace_api_key_time_since_last_use_seconds", now=NOW + 60) == DAY + 60
 
 
-def test_a_portal_is_told_with_its_url_interval_and_success() -> None:
+def test_the_url_interval_and_last_success_of_a_portal_are_exposed() -> None:
     state = polled(portal=ACME, received=NOW - 5)
     assert values(exposed(state), "docspace_portal_info", "url") == {("https://acme.example",): 1}
     assert of_portal("docspace_poll_interval_seconds", state) == 60
     assert of_portal("docspace_poll_last_success_timestamp_seconds", state) == NOW - 5
 
 
-def test_every_poll_has_a_duration() -> None:
-    state = msgspec.structs.replace(WHOLE, polls=3, poll_seconds=1.5)
+def test_poll_durations_are_exposed_as_sum_and_count() -> None:
+    state = msgspec.structs.replace(COMPLETE, polls=3, poll_seconds=1.5)
     assert of_portal("docspace_poll_duration_seconds_count", state) == 3
     assert of_portal("docspace_poll_duration_seconds_sum", state) == 1.5
     assert of_portal("docspace_poll_duration_seconds_count", NEVER_POLLED) == 0
@@ -277,12 +277,12 @@ def test_failures_of_every_reason_start_at_zero() -> None:
     )
 
 
-def test_failures_are_counted_under_their_reason() -> None:
-    counts = values(exposed(failed(failed(WHOLE), Reason.TLS)), "docspace_poll_failures_total", "reason")
+def test_failures_are_counted_by_reason() -> None:
+    counts = values(exposed(failed(failed(COMPLETE), Reason.TLS)), "docspace_poll_failures_total", "reason")
     assert {reason: count for reason, count in counts.items() if count} == {("timeout",): 1, ("tls",): 1}
 
 
-def test_the_exporter_tells_of_itself() -> None:
+def test_the_exporter_exposes_its_version_and_last_reload() -> None:
     found = exposed()
     version = ("1.2.3", "abc", platform.python_version())
     assert values(found, "docspace_exporter_build_info", "version", "revision", "python_version") == {
@@ -292,13 +292,13 @@ def test_the_exporter_tells_of_itself() -> None:
     assert values(found, "docspace_exporter_config_last_reload_success_timestamp_seconds") == {(): 5}
 
 
-def test_configured_labels_are_on_every_series_of_every_portal_empty_where_it_has_none() -> None:
+def test_configured_labels_are_on_every_series_and_empty_if_a_portal_does_not_set_them() -> None:
     other = portal_at("https://b.example", name="other", labels=(("env", "prod"),))
     third = PortalState(portal_at("https://c.example", name="third"))
     found = exposed(polled(KEY, portal=ACME), polled(KEY, portal=other), third, labels=("env", "team"))
     for name, labels in found:
-        more = {"env", "team"} if "portal" in SERIES[name] else set()
-        assert {label for label, _ in labels} == SERIES[name] | more
+        configured = {"env", "team"} if "portal" in SERIES[name] else set()
+        assert {label for label, _ in labels} == SERIES[name] | configured
     assert values(found, "docspace_api_key_active", "portal", "env", "team").keys() == {
         ("acme", "", "storage"),
         ("other", "prod", ""),

@@ -1,4 +1,4 @@
-"""The package is as CONTRIBUTING draws it: imports go downward, none in a circle, one job a module."""
+"""The package has the structure in CONTRIBUTING.md: layers, no circular imports, no long modules."""
 
 import subprocess
 import sys
@@ -13,17 +13,17 @@ LONGEST_MODULE = 310
 LONGEST_TEST_MODULE = 410
 
 
-def test_the_drawing_has_every_module_once() -> None:
+def test_the_diagram_has_every_module_once() -> None:
     drawn = [name for layer in modules.layers() for name in layer]
     assert sorted(drawn) == sorted(modules.names())
 
 
 @pytest.mark.parametrize("name", modules.names())
-def test_imports_go_downward(name: str) -> None:
+def test_modules_import_only_from_lower_layers(name: str) -> None:
     assert [target for target in modules.imports()[name] if RANKS[target] < RANKS[name]] == []
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_there_are_no_circular_imports() -> None:
     assert modules.cycle({"a": {"b"}, "b": {"a"}, "c": {"a"}}) == ["a", "b", "c"]
     assert modules.cycle(modules.imports()) == []
 
@@ -32,7 +32,7 @@ def test_the_table_of_modules_is_current() -> None:
     assert modules.written_table() == modules.table(), "run `make module-table`"
 
 
-def test_no_module_is_long() -> None:
+def test_no_module_is_too_long() -> None:
     def long(folder: str, limit: int) -> list[str]:
         paths = (ROOT / folder).rglob("*.py")
         return [str(path) for path in paths if len(path.read_text().splitlines()) > limit]
