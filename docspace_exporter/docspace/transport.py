@@ -86,7 +86,8 @@ class Session:
         if proxy := proxy_url(portal):
             self._session.proxies = {"http": proxy, "https": proxy}
         uses_tls = portal.url.startswith("https:")
-        adapter = _Adapter(tls_context(portal.tls_config) if uses_tls else None, deadline)
+        context = tls_context(portal.tls_config) if uses_tls else _proxy_context(proxy)
+        adapter = _Adapter(context, deadline)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, adapter)
 
@@ -144,6 +145,11 @@ def tls_context(tls: TlsConfig) -> ssl.SSLContext:
         except (OSError, ValueError) as error:
             raise TlsFilesError(f"cannot use {tls.cert_file} with {tls.key_file}: {_reason(error)}") from None
     return context
+
+
+def _proxy_context(proxy: str | None) -> ssl.SSLContext | None:
+    """Return the context to verify a proxy with, None if it is not reached over TLS."""
+    return tls_context(TlsConfig()) if proxy and proxy.startswith("https:") else None
 
 
 @functools.lru_cache(maxsize=2)
@@ -283,9 +289,8 @@ class _Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Return what connects through a proxy; a proxy reached over TLS is verified by default."""
-        own_context = tls_context(TlsConfig()) if proxy.startswith("https:") else None
         return super().proxy_manager_for(
-            proxy, ssl_context=self._context, proxy_ssl_context=own_context, **kwargs
+            proxy, ssl_context=self._context, proxy_ssl_context=_proxy_context(proxy), **kwargs
         )
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
