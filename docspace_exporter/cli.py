@@ -19,10 +19,10 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from starlette.types import ASGIApp
 
 from docspace_exporter import __version__, demo, flags, logs, poller
+from docspace_exporter.config.api_key import KeyUnreadableError
 from docspace_exporter.config.portals import (
     Config,
     InvalidPortalsError,
-    KeyUnreadableError,
     Portal,
     TlsConfig,
     load_environment,

@@ -4,6 +4,7 @@ prometheus-client renders each part that needs its rules once: comments, the por
 labels of each key, which the other series of the key share.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,13 +20,16 @@ from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
 from docspace_exporter import gzip_blocks
+from docspace_exporter.config.portals import Portal
 from docspace_exporter.docspace.model import ApiKey, Snapshot
 from docspace_exporter.gzip_blocks import Block, lasting_block
 from docspace_exporter.metrics import (
     KEY_GAUGES,
+    LABELED_KEY_GAUGES,
     TICKING_KEY_GAUGES,
     ExporterState,
     KeyGauge,
+    LabeledKeyGauge,
     Labels,
     TickingKeyGauge,
     exporter_metrics,
@@ -57,11 +61,18 @@ def negotiate(accept: str) -> Format:
 
 
 class _Family(msgspec.Struct, frozen=True):
-    """One portal's part of a metric family that stays the same between polls."""
+    """One portal's part of a metric family whose values stay the same between polls."""
 
     metric: Metric
     """Without samples: only for HELP and TYPE."""
     block: Block
+    temporary: Sequence[tuple[float, str]] = ()
+    """Lines that may end between polls, and the Unix seconds of their end."""
+
+    def blocks(self, now: float) -> list[Block]:
+        """Return the blocks that have lines."""
+        lines = "".join([line for end, line in self.temporary if now < end])
+        return [block for block in (self.block, Block(lines.encode())) if block.text]
 
 
 class _TickingFamily(msgspec.Struct, frozen=True):
@@ -165,9 +176,9 @@ class Exposition:
             yield Block(_render(_StaticCollector(exporter_metrics(exposed.exporter)), format_))
         portals = list(exposed.portals.values())
         for parts in zip(*(portal.families for portal in portals), strict=True):
-            if any(part.block.text for part in parts):
+            if blocks := [block for part in parts for block in part.blocks(now)]:
                 yield Block(_render(_StaticCollector([parts[0].metric]), format_))
-                yield from (part.block for part in parts)
+                yield from blocks
         for metrics in zip(
             *(ticking_portal_metrics(portal.state, portal.labels, now) for portal in portals), strict=True
         ):
@@ -192,7 +203,8 @@ def _portal_text(
     if before is not None and before.state.snapshot is state.snapshot:
         return _PortalText(state, labels, [*portal, *before.families[len(portal) :]], before.ticking)
     info = key_info(state, labels)
-    keys = state.snapshot.keys if state.snapshot else ()
+    snapshot = state.snapshot
+    keys = snapshot.keys if snapshot else ()
     series = list(zip(keys, _label_texts([key_labels(labels, key) for key in keys]), strict=True))
     return _PortalText(
         state,
@@ -201,6 +213,10 @@ def _portal_text(
             *portal,
             _family(info, _sample_lines(info)),
             *(_key_family(gauge, state.snapshot, series) for gauge in KEY_GAUGES),
+            *(
+                _labeled_key_family(gauge, state.portal, state.snapshot, series)
+                for gauge in LABELED_KEY_GAUGES
+            ),
         ],
         [_ticking_family(gauge, series) for gauge in TICKING_KEY_GAUGES],
     )
@@ -213,6 +229,23 @@ def _key_family(gauge: KeyGauge, snapshot: Snapshot | None, series: Sequence[tup
         if value is not None:
             lines.append(f"{gauge.name}{labels} {floatToGoString(value)}\n")  # type: ignore[no-untyped-call]
     return _family(GaugeMetricFamily(gauge.name, gauge.documentation), "".join(lines))
+
+
+def _labeled_key_family(
+    gauge: LabeledKeyGauge, portal: Portal, snapshot: Snapshot | None, series: Sequence[tuple[ApiKey, str]]
+) -> _Family:
+    lines: list[str] = []
+    temporary: list[tuple[float, str]] = []
+    for key, labels in series:
+        for label, value, end in gauge.values(key, portal, snapshot) if snapshot else ():
+            number = floatToGoString(value)  # type: ignore[no-untyped-call]
+            line = f'{gauge.name}{labels[:-1]},{gauge.label}="{label}"}} {number}\n'
+            if math.isinf(end):
+                lines.append(line)
+            else:
+                temporary.append((end, line))
+    family = _family(GaugeMetricFamily(gauge.name, gauge.documentation), "".join(lines))
+    return msgspec.structs.replace(family, temporary=temporary)
 
 
 def _ticking_family(gauge: TickingKeyGauge, series: Sequence[tuple[ApiKey, str]]) -> _TickingFamily:

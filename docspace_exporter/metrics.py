@@ -5,7 +5,7 @@ A new metric needs an entry here, in docs/metrics.md, and a test.
 
 import math
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
@@ -13,6 +13,7 @@ from prometheus_client.samples import Sample
 
 from docspace_exporter.config.portals import Portal
 from docspace_exporter.docspace.model import ApiKey, Snapshot
+from docspace_exporter.policy import allowed, thresholds
 from docspace_exporter.poller import PortalState
 
 Labels = Mapping[str, str]
@@ -34,6 +35,16 @@ class KeyGauge(msgspec.Struct, frozen=True):
     name: str
     documentation: str
     value: Callable[[ApiKey, Snapshot], float | None]
+
+
+class LabeledKeyGauge(msgspec.Struct, frozen=True):
+    """A gauge with any number of series per key, distinguished by one label."""
+
+    name: str
+    documentation: str
+    label: str
+    values: Callable[[ApiKey, Portal, Snapshot], Iterable[tuple[str, float, float]]]
+    """Value of the label, value of the series, and Unix seconds of its end."""
 
 
 class TickingKeyGauge(msgspec.Struct, frozen=True):
@@ -92,10 +103,7 @@ KEY_GAUGES = (
     ),
     KeyGauge(
         "docspace_api_key_owner_active",
-        (
-            "Whether the key's owner is active (1), or disabled or removed (0), so that the portal rejects "
-            "the key; absent if the portal does not say."
-        ),
+        "Whether the owner is active (1), or disabled or removed (0); absent if the portal does not say.",
         lambda key, snapshot: snapshot.owner_active(key),
     ),
     KeyGauge(
@@ -113,6 +121,29 @@ docspace_api_key_expiry_timestamp_seconds{id="0b4b6e0c",name="backup job",...} 1
 docspace_api_key_last_used_timestamp_seconds{id="0b4b6e0c",name="backup job",...} 1.79533533e+09
 docspace_api_key_owner_active{id="0b4b6e0c",name="backup job",portal="acme",postfix="9f3a"} 1.0
 docspace_api_key_malformed{id="7d0c9a51",name="CRM sync",portal="acme",postfix="0001"} 1.0
+"""
+
+LABELED_KEY_GAUGES = (
+    LabeledKeyGauge(
+        "docspace_api_key_expiry_threshold_seconds",
+        "How long before the key's expiry its alerts begin; absent for a key that never expires.",
+        "severity",
+        lambda key, portal, _: (
+            (severity, seconds, math.inf) for severity, seconds in thresholds(key, portal).items()
+        ),
+    ),
+    LabeledKeyGauge(
+        "docspace_api_key_exception",
+        "What a configured exception allows the key, always 1; absent for other keys.",
+        "allow",
+        lambda key, portal, snapshot: (
+            (allow, 1, end) for allow, end in allowed(key, portal, snapshot).items()
+        ),
+    ),
+)
+"""
+docspace_api_key_expiry_threshold_seconds{id="0b4b6e0c",name="backup job",...,severity="critical"} 259200.0
+docspace_api_key_exception{id="7d0c9a51",name="CRM sync",portal="acme",postfix="0001",allow="unused"} 1.0
 """
 
 TICKING_KEY_GAUGES = (

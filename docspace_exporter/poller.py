@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from docspace_exporter import policy
 from docspace_exporter.config.portals import Portal
 from docspace_exporter.docspace import client
 from docspace_exporter.docspace.failures import PollError, Reason
@@ -94,6 +95,7 @@ def _log(before: PortalState, failure: PollError | None, snapshot: Snapshot | No
         logger.log(level, "Poll succeeded", extra={**portal, **counts})
         _log_view(before, snapshot)
         _log_malformed(before, snapshot)
+        _log_exceptions(before, snapshot)
 
 
 def _log_view(before: PortalState, snapshot: Snapshot) -> None:
@@ -117,6 +119,16 @@ def _log_malformed(before: PortalState, snapshot: Snapshot) -> None:
     level = logging.DEBUG if malformed == known else logging.WARNING
     keys = ", ".join([*named[:LOGGED_KEYS], *more])
     logger.log(level, "Some fields cannot be read", extra={"portal": before.portal.name, "keys": keys})
+
+
+def _log_exceptions(before: PortalState, snapshot: Snapshot) -> None:
+    """Log once that an exception has no effect."""
+    portal, old = before.portal, before.snapshot
+    known = set(policy.ineffective_exceptions(portal, old, old.received)) if old else set()
+    for index, reason in policy.ineffective_exceptions(portal, snapshot, snapshot.received):
+        if (index, reason) not in known:
+            about = {"portal": portal.name, "exception": f"exceptions[{index}]"}
+            logger.warning("The exception %s", reason, extra=about)
 
 
 def interval_after(state: PortalState) -> float:

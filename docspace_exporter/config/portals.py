@@ -1,15 +1,15 @@
 """Reads the portals from a YAML file or the environment into one frozen Config, or reports all errors."""
 
-import codecs
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from docspace_exporter import files
 from docspace_exporter.config import strict_yaml
+from docspace_exporter.config.api_key import key_error, read_key_file
+from docspace_exporter.config.exceptions import KeyException, read_exceptions
 from docspace_exporter.config.section import (
     ENVIRONMENT,
     ConfigError,
@@ -22,22 +22,16 @@ from docspace_exporter.net import is_loopback, split_url
 
 DEFAULT_POLL_INTERVAL = 300.0
 DEFAULT_POLL_TIMEOUT = 30.0
+DEFAULT_EXPIRY_WARNING = 14 * 86_400.0
+DEFAULT_EXPIRY_CRITICAL = 3 * 86_400.0
 
-TAKEN_LABELS = frozenset(
-    {"portal", "id", "name", "postfix", "owner", "permissions", "access", "self", "url", "reason"}
-    | {"version", "revision", "python_version"}
+RESERVED_LABELS = frozenset(
+    {"portal", "id", "name", "postfix", "owner", "permissions", "access", "self", "severity", "allow"}
+    | {"url", "reason", "version", "revision", "python_version"}
 )
 """Labels of the exporter's own series, which cannot be configured."""
 
-_API_KEY = re.compile(r"[\x21-\x7e]+")
-_MASKED_KEY = re.compile(r"sk-\*+.*")
-_API_KEY_FILE_SIZE = 8192
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-
-
-class KeyUnreadableError(Exception):
-    """The API key cannot be read; the message says why and quotes nothing of it."""
 
 
 class TlsConfig(msgspec.Struct, frozen=True):
@@ -60,6 +54,9 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
     export_owner: bool = True
     poll_interval: float = DEFAULT_POLL_INTERVAL
     poll_timeout: float = DEFAULT_POLL_TIMEOUT
+    expiry_warning: float = DEFAULT_EXPIRY_WARNING
+    expiry_critical: float = DEFAULT_EXPIRY_CRITICAL
+    exceptions: tuple[KeyException, ...] = ()
     proxy_url: str | None = None
     tls_config: TlsConfig = TlsConfig()
 
@@ -70,7 +67,7 @@ class Portal(msgspec.Struct, frozen=True, kw_only=True):
         """Return the API key, read from its file each time; raises KeyUnreadableError."""
         if self.api_key is not None:
             return self.api_key
-        return _read_key_file(self.api_key_file or Path())
+        return read_key_file(self.api_key_file or Path())
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -96,10 +93,23 @@ class InvalidPortalsError(ConfigError):
 
 _PORTAL_FIELDS = (
     *("url", "name", "api_key_file", "api_key", "labels", "export_owner", "poll_interval", "poll_timeout"),
-    *("allow_http", "proxy_url", "tls_config"),
+    *("expiry_warning", "expiry_critical", "exceptions", "allow_http", "proxy_url", "tls_config"),
 )
-_ENVIRONMENT_FIELDS = ("url", "name", "api_key", "api_key_file", "poll_interval", "allow_http")
+_ENVIRONMENT_FIELDS = (
+    *("url", "name", "api_key", "api_key_file", "poll_interval", "expiry_warning", "expiry_critical"),
+    "allow_http",
+)
+_TOP_FIELDS = ("poll_interval", "poll_timeout", "expiry_warning", "expiry_critical", "portals")
 _TLS_FIELDS = ("ca_file", "cert_file", "key_file", "insecure_skip_verify")
+
+
+class _Defaults(NamedTuple):
+    """What a portal inherits, in seconds."""
+
+    poll_interval: float = DEFAULT_POLL_INTERVAL
+    poll_timeout: float = DEFAULT_POLL_TIMEOUT
+    expiry_warning: float = DEFAULT_EXPIRY_WARNING
+    expiry_critical: float = DEFAULT_EXPIRY_CRITICAL
 
 
 def load_file(path: Path) -> Config:
@@ -109,20 +119,16 @@ def load_file(path: Path) -> Config:
     except strict_yaml.YamlError as error:
         raise ConfigError(str(error)) from None
     errors: list[str] = []
-    top = Section(document, "", ("poll_interval", "poll_timeout", "portals"), errors)
-    interval = top.duration("poll_interval") or DEFAULT_POLL_INTERVAL
-    timeout = top.duration("poll_timeout")
-    _check_timeout(top, timeout, interval)
-    values = top.read("portals", list) or []
-    if not values:
+    top = Section(document, "", _TOP_FIELDS, errors)
+    defaults = _read_durations(top, _Defaults())
+    portals, places = [], []
+    for section in top.subsections("portals", _PORTAL_FIELDS):
+        portals.append(_read_portal(section, path.parent, defaults))
+        places.append(f"{path}: {section.place}")
+    if not portals:
         top.add_error("portals", "is missing or empty: list at least one portal, with url and api_key_file")
-    places = tuple(f"portals[{index}]." for index in range(len(values)))
-    portals = tuple(
-        _read_portal(Section(value, place, _PORTAL_FIELDS, errors), path.parent, interval, timeout)
-        for place, value in zip(places, values, strict=True)
-    )
     errors += _repeated_names(portals)
-    config = Config(portals, tuple(f"{path}: {place}" for place in places))
+    config = Config(tuple(portals), tuple(places))
     if errors:
         raise InvalidPortalsError(config, *(f"{path}: {error}" for error in errors))
     return config
@@ -139,13 +145,13 @@ def load_environment(environment: Mapping[str, str]) -> Config:
         settings["allow_http"] = switch.get(settings["allow_http"].lower(), settings["allow_http"])
     errors: list[str] = []
     section = Section(settings, ENVIRONMENT, _ENVIRONMENT_FIELDS, errors)
-    config = Config((_read_portal(section, Path(), DEFAULT_POLL_INTERVAL, None),), (ENVIRONMENT,))
+    config = Config((_read_portal(section, Path(), _Defaults()),), (ENVIRONMENT,))
     if errors:
         raise InvalidPortalsError(config, *errors)
     return config
 
 
-def _read_portal(section: Section, folder: Path, interval: float, timeout: float | None) -> Portal:
+def _read_portal(section: Section, folder: Path, defaults: _Defaults) -> Portal:
     """Return the portal of a section, which is meaningless if it has errors."""
     url = _read_url(section)
     name = section.read("name", str)
@@ -154,9 +160,7 @@ def _read_portal(section: Section, folder: Path, interval: float, timeout: float
     elif name and is_secret(name):
         section.add_error("name", "contains an API key, which would be visible to everyone: use api_key_file")
         name = None
-    interval = section.duration("poll_interval") or interval
-    own_timeout = section.duration("poll_timeout")
-    _check_timeout(section, own_timeout, interval)
+    durations = _read_durations(section, defaults)
     api_key, api_key_file = _read_key(section, folder)
     return Portal(
         name=name or url.partition("://")[2],
@@ -165,16 +169,25 @@ def _read_portal(section: Section, folder: Path, interval: float, timeout: float
         api_key_file=api_key_file,
         labels=_read_labels(section),
         export_owner=section.read("export_owner", bool) is not False,
-        poll_interval=interval,
-        poll_timeout=own_timeout or min(timeout or DEFAULT_POLL_TIMEOUT, interval),
+        poll_interval=durations.poll_interval,
+        poll_timeout=min(durations.poll_timeout, durations.poll_interval),
+        expiry_warning=durations.expiry_warning,
+        expiry_critical=min(durations.expiry_critical, durations.expiry_warning),
+        exceptions=read_exceptions(section),
         proxy_url=_read_proxy(section),
         tls_config=_read_tls(section, folder),
     )
 
 
-def _check_timeout(section: Section, timeout: float | None, interval: float) -> None:
-    if timeout is not None and timeout > interval and not section.has_error("poll_interval"):
-        section.add_error("poll_timeout", "must not be longer than poll_interval")
+def _read_durations(section: Section, defaults: _Defaults) -> _Defaults:
+    """Return the durations of a section, or else the inherited ones."""
+    fields = defaults._asdict()
+    durations = _Defaults(*(section.duration(field) or fields[field] for field in fields))
+    for field, longest in (("poll_timeout", "poll_interval"), ("expiry_critical", "expiry_warning")):
+        too_long = section.is_set(field) and getattr(durations, field) > getattr(durations, longest)
+        if too_long and not section.has_error(longest):
+            section.add_error(field, f"must not be longer than {longest}")
+    return durations
 
 
 def _repeated_names(portals: Sequence[Portal]) -> list[str]:
@@ -224,41 +237,11 @@ def _read_key(section: Section, folder: Path) -> tuple[str | None, Path | None]:
             "api_key", f"and {field_path(section.place, 'api_key_file')} are both set: remove one"
         )
     elif api_key is not None:
-        if problem := _key_error(api_key):
+        if problem := key_error(api_key):
             section.add_error("api_key", problem)
     elif not api_key_file and not section.has_error("api_key"):
         section.add_error("api_key_file", "is missing: set it to the file that contains the portal's API key")
     return api_key, folder / api_key_file if api_key_file else None
-
-
-def _key_error(key: str) -> str | None:
-    """Return what is wrong with a key, without quoting it; None if nothing is."""
-    if not key:
-        return "is empty: expected the portal's API key"
-    if re.search(r"\s", key):
-        return "contains white space: expected only the key, on one line, without Bearer"
-    if not _API_KEY.fullmatch(key):
-        return "contains characters other than printable ASCII: copy the key again"
-    if _MASKED_KEY.fullmatch(key):
-        return "is a masked key: the portal shows a key in full only once, so create another"
-    return None
-
-
-def _read_key_file(path: Path) -> str:
-    try:
-        content = files.read(path)
-    except OSError as error:
-        raise KeyUnreadableError(f"cannot read {path}: {error.strerror}") from None
-    if len(content) > _API_KEY_FILE_SIZE:
-        raise KeyUnreadableError(
-            f"{path} is larger than {_API_KEY_FILE_SIZE} bytes: expected only the API key"
-        )
-    if content.startswith(_UTF16):
-        raise KeyUnreadableError(f"{path} is UTF-16: save it as plain text")
-    key = content.removeprefix(codecs.BOM_UTF8).decode("latin-1").strip()
-    if problem := _key_error(key):
-        raise KeyUnreadableError(f"{path} {problem}")
-    return key
 
 
 def _read_labels(section: Section) -> tuple[tuple[str, str], ...]:
@@ -269,7 +252,7 @@ def _read_labels(section: Section) -> tuple[tuple[str, str], ...]:
                 f"labels.{safe_name(str(name))}",
                 "is not a valid label name: use letters, digits and _, without a leading digit or __",
             )
-        elif name in TAKEN_LABELS or name in {"le", "quantile"}:
+        elif name in RESERVED_LABELS or name in {"le", "quantile"}:
             section.add_error(
                 f"labels.{name}", "is already a label of the exporter's series: choose another name"
             )

@@ -1,7 +1,7 @@
 """Reads one mapping of the configuration field by field, and collects all its errors."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, TypeVar
 
 from docspace_exporter.config import strict_yaml
@@ -112,6 +112,12 @@ class Section:
     def subsection(self, field: str, fields: Collection[str]) -> "Section":
         """Return the mapping in a field; empty if it is not set."""
         return Section(self.read(field, dict) or {}, f"{self.place}{field}.", fields, self._errors)
+
+    def subsections(self, field: str, fields: Collection[str]) -> "Iterator[Section]":
+        """Yield the mappings of the list in a field; none if it is not set."""
+        values: list[Any] = self.read(field, list) or []
+        for index, value in enumerate(values):
+            yield Section(value, f"{self.place}{field}[{index}].", fields, self._errors)
 
 
 def safe_name(name: str) -> str:

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 
-from docspace_exporter.config.portals import KeyUnreadableError, Portal
+from docspace_exporter.config.api_key import KeyUnreadableError
+from docspace_exporter.config.portals import Portal
 from docspace_exporter.docspace import decode, identity, transport
 from docspace_exporter.docspace.api import Api
 from docspace_exporter.docspace.body import InvalidResponseError

@@ -9,6 +9,9 @@ from time import time
 import jinja2
 import msgspec
 
+from docspace_exporter import policy
+from docspace_exporter.config.exceptions import KeyException
+from docspace_exporter.config.portals import Portal
 from docspace_exporter.docspace.model import KEYS_PAGE, ApiKey
 from docspace_exporter.poller import PortalState
 
@@ -56,6 +59,8 @@ class KeyRow(msgspec.Struct, frozen=True):
     owner: str
     own: bool
     owner_active: bool | None
+    exceptions: Sequence[KeyException]
+    """Those in force."""
     state: str
     """`expired`, `critical`, `warning`, `off` or `good`: how urgent it is."""
     created: str
@@ -73,6 +78,8 @@ class PortalSection(msgspec.Struct, frozen=True):
     polled: str
     rows: Sequence[KeyRow]
     left_out: int
+    ineffective: Sequence[tuple[KeyException, str]]
+    """Exceptions without effect, and why they have none."""
     rotate_url: str
 
 
@@ -101,8 +108,16 @@ def _section(state: PortalState, wanted: str, now: float) -> PortalSection:
         polled=in_words(state.last_success, now) if state.snapshot else "never",
         rows=rows[:ROW_LIMIT],
         left_out=max(0, len(rows) - ROW_LIMIT),
+        ineffective=_ineffective(state, now),
         rotate_url=state.portal.url + KEYS_PAGE,
     )
+
+
+def _ineffective(state: PortalState, now: float) -> Sequence[tuple[KeyException, str]]:
+    if state.snapshot is None:
+        return ()
+    found = policy.ineffective_exceptions(state.portal, state.snapshot, now)
+    return [(state.portal.exceptions[index], reason) for index, reason in found]
 
 
 def _rank(key: ApiKey, now: float) -> tuple[int, float]:
@@ -120,12 +135,15 @@ def _rows(state: PortalState, wanted: str, now: float) -> Iterator[KeyRow]:
         search = f"{key.name}\n{key.postfix}\n{owner}\n{key.access}".lower()
         if wanted.lower() not in search:
             continue
+        exceptions = policy.exceptions_for(key, state.portal, state.snapshot)
+        in_force = [exception for exception in exceptions if now < exception.end]
         yield KeyRow(
             key=key,
             owner=owner,
             own=key.id == state.snapshot.identity.own_key_id,
             owner_active=state.snapshot.owner_active(key),
-            state=_urgency(key, now),
+            exceptions=in_force,
+            state=_urgency(key, state.portal, in_force, now),
             created="" if key.created is None else in_words(key.created, now),
             last_used="never used" if key.last_used is None else in_words(key.last_used, now),
             expires=_expiry_in_words(key, now),
@@ -134,13 +152,16 @@ def _rows(state: PortalState, wanted: str, now: float) -> Iterator[KeyRow]:
         )
 
 
-def _urgency(key: ApiKey, now: float) -> str:
+def _urgency(key: ApiKey, portal: Portal, exceptions: Sequence[KeyException], now: float) -> str:
     left = math.inf if key.expiry is None else key.expiry - now
     if left <= 0:
         return "expired"
     if key.active is False:
         return "off"
-    return "critical" if left < 3 * _DAY else "warning" if left < 14 * _DAY else "good"
+    if any("expiry" in exception.allow for exception in exceptions):
+        return "good"
+    limits = policy.thresholds(key, portal)
+    return next((severity for severity in ("critical", "warning") if left < limits.get(severity, 0)), "good")
 
 
 def _expiry_in_words(key: ApiKey, now: float) -> str:

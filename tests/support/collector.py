@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -12,9 +12,13 @@ from prometheus_client.samples import Sample
 
 from docspace_exporter.metrics import (
     KEY_GAUGES,
+    LABELED_KEY_GAUGES,
     TICKING_KEY_GAUGES,
     ExporterState,
+    KeyGauge,
+    LabeledKeyGauge,
     Labels,
+    TickingKeyGauge,
     exporter_metrics,
     key_info,
     key_labels,
@@ -58,18 +62,33 @@ def _portal(state: PortalState, labels: Labels, now: float) -> Iterator[Metric]:
     yield key_info(state, labels)
     if not state.snapshot:
         return
-    keys = [(key, dict(key_labels(labels, key))) for key in state.snapshot.keys]
+    keys = [(key, key_labels(labels, key)) for key in state.snapshot.keys]
     for gauge in KEY_GAUGES:
-        metric = GaugeMetricFamily(gauge.name, gauge.documentation)
-        for key, series in keys:
-            value = gauge.value(key, state.snapshot)
-            if value is not None:
-                metric.samples.append(Sample(gauge.name, series, value))
-        yield metric
+        yield _metric(gauge, ((series, gauge.value(key, state.snapshot)) for key, series in keys))
+    for labeled in LABELED_KEY_GAUGES:
+        yield _metric(
+            labeled,
+            (
+                ({**series, labeled.label: label}, value)
+                for key, series in keys
+                for label, value, end in labeled.values(key, state.portal, state.snapshot)
+                if now < end
+            ),
+        )
     for ticking in TICKING_KEY_GAUGES:
-        metric = GaugeMetricFamily(ticking.name, ticking.documentation)
-        for key, series in keys:
-            moment = ticking.moment(key)
-            if moment is not None:
-                metric.samples.append(Sample(ticking.name, series, ticking.value(moment, now)))
-        yield metric
+        moments = ((series, ticking.moment(key)) for key, series in keys)
+        yield _metric(
+            ticking,
+            ((series, None if moment is None else ticking.value(moment, now)) for series, moment in moments),
+        )
+
+
+def _metric(
+    gauge: KeyGauge | LabeledKeyGauge | TickingKeyGauge, values: Iterable[tuple[Labels, float | None]]
+) -> Metric:
+    """Return the metric with a sample for each value that is known."""
+    metric = GaugeMetricFamily(gauge.name, gauge.documentation)
+    metric.samples = [
+        Sample(gauge.name, dict(labels), value) for labels, value in values if value is not None
+    ]
+    return metric

@@ -66,9 +66,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 
 def write_config(folder: Path, demo: DemoPortal, malformed: FaultyPortal) -> Path:
+    exception = {"id": "*", "allow": ["unused"], "reason": "OPS-12"}
     portals = [
         {"name": "demo", "url": demo.url, "api_key": demo.keys[-1].secret},
-        {"name": "malformed", "url": malformed.url, "api_key": SECRET},
+        {"name": "malformed", "url": malformed.url, "api_key": SECRET, "exceptions": [exception]},
     ]
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump({"portals": portals}))
@@ -108,7 +109,7 @@ def test_it_lists_exactly_the_series_that_are_exposed(scene: Scene) -> None:
 
 
 def test_it_lists_the_series_of_every_table_in_the_program() -> None:
-    gauges = (*metrics.KEY_GAUGES, *metrics.TICKING_KEY_GAUGES)
+    gauges = (*metrics.KEY_GAUGES, *metrics.LABELED_KEY_GAUGES, *metrics.TICKING_KEY_GAUGES)
     assert {gauge.name for gauge in gauges} | {name for name, *_ in metrics._SNAPSHOT_GAUGES} <= set(LISTED)
 
 
@@ -130,7 +131,7 @@ def test_it_gives_each_series_the_unit_that_its_name_says() -> None:
             else {"seconds"}
             if name.endswith("_seconds")
             else {"always 1"}
-            if name.endswith(("_info", "_malformed")) and "keys" not in name
+            if name.endswith(("_info", "_malformed", "_exception")) and "keys" not in name
             else {"1 or 0", "keys", "records", "polls"}
         )
         assert unit.plain in expected, name

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
 from docspace_exporter import flags
-from docspace_exporter.config import portals
+from docspace_exporter.config import exceptions, portals
 from docspace_exporter.config.section import ENVIRONMENT, ConfigError, Section, field_path
 from docspace_exporter.exposition import Exposition
 from docspace_exporter.poller import Poller
@@ -69,6 +69,12 @@ def test_it_lists_exactly_the_fields_of_a_portal() -> None:
     assert sorted(first_cells("Fields of a portal")) == sorted(portals._PORTAL_FIELDS)
 
 
+def test_it_lists_exactly_the_fields_of_an_exception() -> None:
+    assert first_cells("Fields of an exception") == list(exceptions.EXCEPTION_FIELDS)
+    (allow,) = (row for row in DOCUMENT.tables["Fields of an exception"] if row[0].plain == "allow")
+    assert tuple(allow[2].code) == exceptions.ALLOWED
+
+
 def test_it_lists_exactly_the_fields_of_tls_config() -> None:
     assert sorted(first_cells("Fields of tls_config")) == sorted(portals._TLS_FIELDS)
 
@@ -90,7 +96,7 @@ def test_it_lists_the_defaults_of_durations() -> None:
         documented = {
             name.lower(): seconds(text) for name, text in defaults(heading).items() if seconds(text)
         }
-        own = {"poll_interval": PORTAL.poll_interval, "poll_timeout": PORTAL.poll_timeout}
+        own = {name: getattr(PORTAL, name) for name in portals._Defaults._fields}
         assert documented
         assert documented == {name: own[name.removeprefix(ENVIRONMENT.lower())] for name in documented}
 
@@ -106,7 +112,7 @@ def test_it_lists_the_defaults_of_booleans(heading: str, struct: msgspec.Struct)
 
 def test_it_lists_exactly_the_reserved_labels() -> None:
     (documented,) = (text.code for _, text in DOCUMENT.paragraphs if text.plain.startswith("Reserved for"))
-    assert {*documented} == {*portals.TAKEN_LABELS, "le", "quantile"}
+    assert {*documented} == {*portals.RESERVED_LABELS, "le", "quantile"}
 
 
 def test_it_lists_exactly_the_endpoints() -> None:

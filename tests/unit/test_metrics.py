@@ -3,6 +3,7 @@
 import math
 import platform
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from docspace_exporter.config import portals
+from docspace_exporter.config.exceptions import KeyException
 from docspace_exporter.docspace.failures import PollError, Reason
 from docspace_exporter.docspace.model import ApiKey, Identity
 from docspace_exporter.metrics import ExporterState
@@ -51,6 +53,10 @@ SERIES: Mapping[str, set[str]] = {
     "docspace_api_key_last_used_timestamp_seconds": KEY_LABELS,
     "docspace_api_key_time_to_expiry_seconds": KEY_LABELS,
     "docspace_api_key_time_since_last_use_seconds": KEY_LABELS,
+    "docspace_api_key_owner_active": KEY_LABELS,
+    "docspace_api_key_malformed": KEY_LABELS,
+    "docspace_api_key_expiry_threshold_seconds": {*KEY_LABELS, "severity"},
+    "docspace_api_key_exception": {*KEY_LABELS, "allow"},
     "docspace_portal_info": {"portal", "url"},
     "docspace_poll_last_success_timestamp_seconds": {"portal"},
     "docspace_poll_interval_seconds": {"portal"},
@@ -91,7 +97,13 @@ def failed(state: PortalState, reason: Reason = Reason.TIMEOUT) -> PortalState:
 
 
 NEVER_POLLED = PortalState(portal_at("https://acme.example"))
-COMPLETE = polled(KEY, identity=Identity(b"", own_key_id="1", sees_every_key=True))
+EXCEPTION = KeyException(name="CRM*", allow=("expiry", "unused"), reason="OPS-12", until=date(2027, 1, 31))
+COMPLETE = polled(
+    KEY,
+    changed(id="2", name="CRM sync", malformed=("createOn",), owner_id="ann"),
+    portal=portal_at("https://acme.example", exceptions=(EXCEPTION,)),
+    identity=Identity(b"", own_key_id="1", sees_every_key=True, disabled_members=frozenset()),
+)
 
 
 def test_exactly_these_series_are_exposed_with_these_labels() -> None:
@@ -102,7 +114,7 @@ def test_exactly_these_series_are_exposed_with_these_labels() -> None:
 
 
 def test_reserved_labels_are_those_in_use() -> None:
-    assert set().union(*SERIES.values()) == portals.TAKEN_LABELS
+    assert set().union(*SERIES.values()) == portals.RESERVED_LABELS
 
 
 def test_metrics_have_their_prometheus_types() -> None:
@@ -240,6 +252,64 @@ def test_the_series_of_a_key_have_the_values_of_its_fields(
     name: str, field: str, value: Any, expected: float | None
 ) -> None:
     assert of_key(name, changed(**{field: value})) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "thresholds"),
+    [
+        ({"created": NOW - 363 * DAY, "expiry": NOW + 2 * DAY}, {"warning": 14 * DAY, "critical": 3 * DAY}),
+        ({"created": NOW, "expiry": NOW + 30 * DAY}, {"warning": 10 * DAY, "critical": 3 * DAY}),
+        ({"created": NOW, "expiry": NOW + 6 * DAY}, {"warning": 2 * DAY, "critical": 0.6 * DAY}),
+        ({"created": None, "expiry": NOW + 6 * DAY}, {"warning": 14 * DAY, "critical": 3 * DAY}),
+        ({"created": NOW, "expiry": NOW - DAY}, {"warning": 14 * DAY, "critical": 3 * DAY}),
+        ({"expiry": math.inf}, {}),
+        ({"expiry": None}, {}),
+    ],
+    ids=[
+        "a year",
+        "30 days",
+        "6 days",
+        "creation unknown",
+        "expiry before creation",
+        "never",
+        "unreadable",
+    ],
+)
+def test_thresholds_are_as_configured_but_at_most_a_third_and_a_tenth_of_the_lifetime(
+    fields: dict[str, float | None], thresholds: dict[str, float]
+) -> None:
+    found = values(
+        exposed(polled(changed(**fields))), "docspace_api_key_expiry_threshold_seconds", "severity"
+    )
+    assert found == {(severity,): seconds for severity, seconds in thresholds.items()}
+
+
+def allowed(state: PortalState, now: float = NOW) -> set[tuple[str, ...]]:
+    """Return the id and the exception of each series."""
+    return set(values(exposed(state, now=now), "docspace_api_key_exception", "id", "allow"))
+
+
+def test_an_exception_has_a_series_for_each_thing_that_it_allows() -> None:
+    assert allowed(COMPLETE) == {("2", "expiry"), ("2", "unused")}
+
+
+def test_an_exception_ends_at_midnight_utc_without_another_poll() -> None:
+    end = datetime(2027, 1, 31, tzinfo=UTC).timestamp()
+    assert allowed(COMPLETE, now=end - 1)
+    assert not allowed(COMPLETE, now=end)
+
+
+def test_of_two_exceptions_the_one_that_lasts_longer_counts() -> None:
+    longer = KeyException(id="2", allow=("unused",), reason="OPS-13")
+    portal = portal_at("https://acme.example", exceptions=(EXCEPTION, longer))
+    state = msgspec.structs.replace(COMPLETE, portal=portal)
+    assert allowed(state, now=NOW + 365 * DAY) == {("2", "unused")}
+
+
+def test_the_exporters_own_key_has_no_exception() -> None:
+    everything = KeyException(id="*", allow=("expiry",), reason="OPS-14")
+    portal = portal_at("https://acme.example", exceptions=(everything,))
+    assert allowed(msgspec.structs.replace(COMPLETE, portal=portal)) == {("2", "expiry")}
 
 
 def test_a_key_was_last_seen_at_the_last_successful_poll() -> None:

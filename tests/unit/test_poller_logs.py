@@ -1,10 +1,11 @@
-"""What polls log about records that cannot be read."""
+"""What polls log about records that cannot be read, and about exceptions without effect."""
 
 import logging
 
 import pytest
 
 from docspace_exporter import poller
+from docspace_exporter.config.exceptions import KeyException
 from docspace_exporter.poller import LOGGED_KEYS, PortalState
 from tests.support.faulty_portal import FaultyPortal, respond
 from tests.support.portals import envelope, portal_at, record
@@ -49,3 +50,18 @@ def test_a_line_names_a_few_keys_only(caplog: pytest.LogCaptureFixture) -> None:
     ((_, named),) = logged(caplog)
     assert named.count("expiresAt") == LOGGED_KEYS
     assert named.endswith(", …")
+
+
+def test_an_exception_without_effect_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    exceptions = (
+        KeyException(name="backup*", allow=("unused",), reason="OPS-12"),
+        KeyException(name="gone", allow=("unused",), reason="OPS-13"),
+    )
+    with FaultyPortal(respond(body=envelope([record()]))) as portal:
+        state = PortalState(portal_at(portal.url, exceptions=exceptions))
+        for _ in range(3):
+            state = poller.poll(state)
+    lines = [log for log in caplog.records if log.getMessage().startswith("The exception")]
+    assert [(log.getMessage(), vars(log)["exception"]) for log in lines] == [
+        ("The exception matches no key: correct or remove it", "exceptions[1]")
+    ]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from docspace_exporter.config.portals import Config, KeyUnreadableError, Portal, TlsConfig, load_file
+from docspace_exporter.config.api_key import KeyUnreadableError
+from docspace_exporter.config.portals import Config, Portal, TlsConfig, load_file
 from docspace_exporter.config.section import ConfigError
 
 SPACED = "contains white space: expected only the key, on one line, without Bearer"

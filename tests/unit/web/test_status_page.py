@@ -1,12 +1,14 @@
 """The page for people: what it says in words, in which order, and that nothing a member types breaks it."""
 
 import math
+from datetime import date
 from html.parser import HTMLParser
 
 import msgspec
 import pytest
 import requests
 
+from docspace_exporter.config.exceptions import KeyException
 from docspace_exporter.config.portals import Portal
 from docspace_exporter.docspace.failures import PollError, Reason
 from docspace_exporter.docspace.model import REMOVED_MEMBER, ApiKey, Identity, Snapshot
@@ -153,6 +155,46 @@ def test_a_key_with_unreadable_fields_is_marked() -> None:
     html = status_page.render([state(msgspec.structs.replace(odd, expiry=None))], "", "/metrics")
     assert 'title="unreadable: expiresAt">malformed' in html
     assert "never expires" not in html
+
+
+def test_urgency_follows_the_thresholds_of_the_portal_and_the_lifetime_of_the_key() -> None:
+    portal = msgspec.structs.replace(PORTAL, expiry_warning=30 * DAY, expiry_critical=20 * DAY)
+    keys = [
+        key("a", 19),
+        key("b", 29),
+        key("c", 31),
+        key("d", 5, created=NOW - DAY),
+        key("e", 2, created=NOW),
+    ]
+    assert render(state(*keys, portal=portal)).classes == ["good", "good", "critical", "warning", "good"]
+
+
+CRM = KeyException(
+    name="CRM*", allow=("expiry", "full_access"), reason="kiosk, OPS-12", until=date(2027, 3, 1)
+)
+
+
+def excepting(*exceptions: KeyException) -> Portal:
+    return msgspec.structs.replace(PORTAL, exceptions=exceptions)
+
+
+def test_an_excepted_key_is_not_urgent_and_shows_what_is_excepted_until_when_and_why() -> None:
+    page = render(state(key("CRM sync", 2), key("other", 2.5), portal=excepting(CRM)))
+    assert names(page) == ["CRM sync excepted: expiry, full access until 2027-03-01 (kiosk, OPS-12)", "other"]
+    assert page.classes == ["good", "critical"]
+
+
+def test_an_exception_for_something_else_does_not_make_a_key_less_urgent() -> None:
+    unused = KeyException(name="CRM*", allow=("unused",), reason="OPS-12")
+    assert render(state(key("CRM sync", 2), portal=excepting(unused))).classes == ["critical"]
+
+
+def test_an_exception_without_effect_is_shown() -> None:
+    ended = msgspec.structs.replace(CRM, until=date(2026, 3, 1))
+    html = status_page.render([state(key("CRM"), portal=excepting(ended))], "", "/metrics")
+    assert "The exception for <bdi>name: CRM*</bdi> ended on 2026-03-01: remove it" in html
+    html = status_page.render([state(key("other"), portal=excepting(CRM))], "", "/metrics")
+    assert "The exception for <bdi>name: CRM*</bdi> matches no key: correct or remove it" in html
 
 
 def test_the_newest_failure_is_told_in_words() -> None:
