@@ -24,6 +24,7 @@ SEVERITY_AND_WAIT = {
     "DocSpaceApiKeyExpiryImminent": ("critical", "5m"),
     "DocSpaceApiKeyExpiredInUse": ("critical", "5m"),
     "DocSpaceApiKeyDisabledInUse": ("warning", "5m"),
+    "DocSpaceApiKeyOwnerDisabled": ("warning", "5m"),
     "DocSpaceExporterKeyExpiring": ("critical", "5m"),
     "DocSpaceApiKeysUnused": ("info", "1h"),
     "DocSpaceApiKeysNeverExpire": ("info", "1h"),
