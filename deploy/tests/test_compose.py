@@ -71,9 +71,10 @@ def test_prometheus_loads_its_files_and_scrapes_the_exporter(tmp_path: Path) -> 
     assert {"exporter", "alertmanager"} <= services.keys()
 
 
-def test_alertmanager_takes_its_configuration() -> None:
-    (file,) = mounts(load(DEMO)["services"]["alertmanager"]).values()
-    run("amtool", "check-config", file)
+def test_alertmanager_accepts_its_configuration_with_its_templates(tmp_path: Path) -> None:
+    for target, source in mounts(load(DEMO)["services"]["alertmanager"]).items():
+        shutil.copy(source, tmp_path / Path(target).name)
+    assert "1 templates" in run("amtool", "check-config", tmp_path / "alertmanager.yml")
 
 
 def test_grafana_provisions_the_dashboard_and_opens_with_it() -> None:

@@ -118,7 +118,7 @@ def write_web_config(folder: Path) -> tuple[str, str]:
 
 @pytest.mark.parametrize("format_", logs.FORMATS)
 def test_nothing_that_the_running_exporter_says_holds_a_secret(format_: str, planted: Planted) -> None:
-    port = processes._free_port()
+    port = processes.free_port()
     url = f"https://localhost:{port}"
     command = (
         *(sys.executable, str(processes.ROOT / "exporter.py"), *planted.flags, "--web.enable-lifecycle"),

@@ -6,6 +6,7 @@ A tool that is missing fails the test that needs it, with FileNotFoundError.
 import contextlib
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -87,8 +88,9 @@ def prometheus(directory: Path, config: Mapping[str, Any], *flags: str) -> Itera
 
 @contextlib.contextmanager
 def alertmanager(directory: Path, config: Mapping[str, Any]) -> Iterator[Program]:
-    """Run Alertmanager, ready to take alerts."""
+    """Run Alertmanager, ready for alerts, with the shipped templates beside its configuration."""
     file = _write_config(directory / "alertmanager.yml", config)
+    shutil.copy(ROOT / "prometheus" / "notification.tmpl", directory)
     command = (
         "prometheus-alertmanager",
         f"--config.file={file}",
@@ -106,7 +108,7 @@ def alertmanager(directory: Path, config: Mapping[str, Any]) -> Iterator[Program
 def victoria_metrics(directory: Path, config: Mapping[str, Any]) -> Iterator[Program]:
     """Run VictoriaMetrics, ready to take samples and to answer; `config` says what it scrapes."""
     file = _write_config(directory / "scrape.yml", config)
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     command = (
         "victoria-metrics",
         f"-httpListenAddr={address}",
@@ -163,7 +165,7 @@ def _write_config(file: Path, config: Mapping[str, Any]) -> Path:
     return file
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -11,6 +11,7 @@ import yaml
 
 from docspace_exporter.config import portals
 from docspace_exporter.web import config as web_config
+from prometheus import customize
 from tests.support.documents import Block, blocks
 from tests.support.processes import ROOT
 from tests.support.tls_server import write_pair
@@ -49,10 +50,21 @@ def check_prometheus_configuration(path: Path) -> None:
     run("promtool", "check", "config", path, folder=path.parent)
 
 
+def check_alertmanager_configuration(path: Path) -> None:
+    run("amtool", "check-config", path, folder=path.parent)
+
+
+def check_overrides(path: Path) -> None:
+    rules = yaml.safe_load(RULES.read_text())
+    assert not list(customize.errors(rules, yaml.safe_load(path.read_text())))
+
+
 LOADERS: Mapping[str, Callable[[Path], object]] = {
     "config.yaml": portals.load_file,
     "web.yml": web_config.load,
     "prometheus.yml": check_prometheus_configuration,
+    "alertmanager.yml": check_alertmanager_configuration,
+    "overrides.yml": check_overrides,
     "otel-collector.yaml": load_collector_configuration,
 }
 """The program that each file is for, by the name in the first line of its block."""

@@ -22,6 +22,7 @@ def test_code_blocks_are_only_in_languages_that_are_checked() -> None:
         "",
         "yaml",
         "sh",
+        "console",
         "promql",
     }
 
