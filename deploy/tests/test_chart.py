@@ -1,6 +1,7 @@
-"""The Helm chart: what it renders, and what takes that."""
+"""The Helm chart: what it renders, and that others accept it."""
 
 import json
+import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -32,31 +33,31 @@ def container(*arguments: str) -> dict[str, Any]:
 
 
 @EVERY_VALUES
-def test_lint_has_nothing_to_say(arguments: tuple[str, ...]) -> None:
-    said = run(helm.HELM, "lint", "--strict", "--quiet", helm.CHART, *arguments)
-    assert "WARNING" not in said
-    assert "ERROR" not in said
+def test_lint_finds_nothing(arguments: tuple[str, ...]) -> None:
+    printed = run(helm.HELM, "lint", "--strict", "--quiet", helm.CHART, *arguments)
+    assert "WARNING" not in printed
+    assert "ERROR" not in printed
 
 
 @pytest.mark.parametrize("name", helm.VALUES)
 def test_the_render_is_the_golden_one(name: str) -> None:
     assert helm.golden_render(name) == helm.golden_file(name).read_text(), (
-        "if this is meant: make chart-golden"
+        "if this is intended: make chart-golden"
     )
 
 
 @pytest.mark.parametrize("version", ["1.25", "1.37"])
 @EVERY_VALUES
-def test_kubernetes_takes_its_objects(arguments: tuple[str, ...], version: str, tmp_path: Path) -> None:
+def test_kubernetes_accepts_its_objects(arguments: tuple[str, ...], version: str, tmp_path: Path) -> None:
     file = tmp_path / "objects.yaml"
     file.write_text(helm.template(*arguments))
-    said = run("kubernetes-validate", "--strict", f"--kubernetes-version={version}", file)
+    printed = run("kubernetes-validate", "--strict", f"--kubernetes-version={version}", file)
     own = [document for document in helm.objects(*arguments) if document["kind"] not in OPERATOR_KINDS]
-    assert said.count(" passed for resource ") == len(own)
+    assert printed.count(" passed for resource ") == len(own)
 
 
 @pytest.mark.parametrize("arguments", list(helm.VALUES.values())[1:], ids=list(helm.VALUES)[1:])
-def test_the_exporter_takes_the_rendered_configuration(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_the_exporter_accepts_the_rendered_configuration(arguments: tuple[str, ...], tmp_path: Path) -> None:
     (secret,) = (
         document for document in helm.objects(*arguments) if document["metadata"]["name"].endswith("-config")
     )
@@ -72,7 +73,7 @@ def test_without_a_portal_it_exports_the_demo() -> None:
 
 
 @EVERY_VALUES
-def test_pods_keep_to_the_restricted_security_standard(arguments: tuple[str, ...]) -> None:
+def test_pods_meet_the_restricted_security_standard(arguments: tuple[str, ...]) -> None:
     spec = pod(*arguments)
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["runAsUser"] > 0
@@ -86,7 +87,7 @@ def test_pods_keep_to_the_restricted_security_standard(arguments: tuple[str, ...
 
 
 @EVERY_VALUES
-def test_pods_have_no_token_of_the_cluster(arguments: tuple[str, ...]) -> None:
+def test_pods_have_no_service_account_token(arguments: tuple[str, ...]) -> None:
     assert pod(*arguments)["automountServiceAccountToken"] is False
     assert helm.only("ServiceAccount", *arguments)["automountServiceAccountToken"] is False
 
@@ -125,13 +126,13 @@ def test_a_changed_configuration_restarts_the_pods() -> None:
 
 
 @pytest.mark.parametrize(("tls", "scheme"), [("false", "HTTP"), ("true", "HTTPS")])
-def test_probes_speak_what_the_web_configuration_says(tls: str, scheme: str) -> None:
+def test_probes_use_https_if_the_web_configuration_enables_tls(tls: str, scheme: str) -> None:
     exporter = container(f"--set=webConfig.secrets={{web}},webConfig.tls={tls}")
     assert exporter["livenessProbe"]["httpGet"] == {"path": "/-/healthy", "port": "metrics", "scheme": scheme}
     assert exporter["readinessProbe"]["httpGet"] == {"path": "/-/ready", "port": "metrics", "scheme": scheme}
 
 
-def test_probes_only_connect_where_clients_need_a_certificate() -> None:
+def test_probes_only_connect_if_clients_need_a_certificate() -> None:
     exporter = container("--set=webConfig.secrets={web},webConfig.tls=true,webConfig.clientCertificates=true")
     assert exporter["livenessProbe"] == exporter["readinessProbe"] == {"tcpSocket": {"port": "metrics"}}
 
@@ -139,7 +140,7 @@ def test_probes_only_connect_where_clients_need_a_certificate() -> None:
 @pytest.mark.parametrize(
     ("kind", "endpoints"), [("ServiceMonitor", "endpoints"), ("PodMonitor", "podMetricsEndpoints")]
 )
-def test_the_monitor_selects_what_the_chart_makes(kind: str, endpoints: str) -> None:
+def test_the_monitor_selects_what_the_chart_creates(kind: str, endpoints: str) -> None:
     arguments = ("--set=monitor.enabled=true", f"--set=monitor.kind={kind}")
     spec = helm.only(kind, *arguments)["spec"]
     assert spec[endpoints] == [{"port": "metrics", "scheme": "http"}]
@@ -162,13 +163,26 @@ def test_the_dashboard_is_the_one_of_the_repository() -> None:
         ("config.portals[0].name=acme", "missing property 'url'"),
         (
             "apiKeys.existingSecret=keys,apiKeys.entries.acme=sk-1",
-            "existingSecret and entries are both given",
+            "existingSecret and entries are both set",
         ),
-        ("prometheusRule.enabled=true,prometheusRule.disabled.DocSpaceDown=true", "no alert DocSpaceDown"),
+        ("prometheusRule.alerts.DocSpacePortalDown.for=5x", "does not match pattern"),
+        ("prometheusRule.extraLabels.portal=x", "at '/prometheusRule/extraLabels/portal'"),
+        ("prometheusRule.extraLabels.a-b=x", "additional properties 'a-b' not allowed"),
+        (
+            "prometheusRule.enabled=true,prometheusRule.alerts.DocSpaceDown.for=5m",
+            "prometheusRule.alerts: unknown alert DocSpaceDown",
+        ),
+        (
+            "prometheusRule.enabled=true,prometheusRule.disabled.DocSpaceDown=true",
+            "prometheusRule.disabled: unknown alert DocSpaceDown",
+        ),
     ],
-    ids=["misspelt_value", "portal_without_url", "keys_given_twice", "unknown_alert_disabled"],
+    ids=[
+        *("misspelt_value", "portal_without_url", "keys_set_twice", "invalid_duration", "reserved_label"),
+        *("invalid_label", "unknown_alert", "unknown_alert_disabled"),
+    ],
 )
-def test_mistakes_in_values_are_refused(setting: str, message: str) -> None:
+def test_invalid_values_are_rejected(setting: str, message: str) -> None:
     command = (str(helm.HELM), "template", str(helm.CHART), "--kube-version=1.31.0", f"--set={setting}")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
@@ -181,10 +195,47 @@ def test_every_value_has_a_schema_and_a_default() -> None:
     assert schema["properties"].keys() - {"global"} == values.keys()
 
 
+def test_the_table_of_values_has_all_of_them_with_their_defaults() -> None:
+    text = (helm.CHART / "README.md").read_text()
+    rows = re.findall(r"^\| `([\w.]+)` \| (.+?) \|", text, re.MULTILINE)
+    values = dict(leaves("", yaml.safe_load((helm.CHART / "values.yaml").read_text())))
+    assert [name for name, _ in rows] == list(values)
+    described = {"podSecurityContext", "securityContext"}
+    for name, default in rows:
+        assert name in described or yaml.safe_load(default.strip("`")) == values[name]
+
+
+def leaves(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield each value with its path; what Kubernetes, Grafana or the exporter defines is one value."""
+    whole = {"config", "dashboard.labels", "resources", "podSecurityContext", "securityContext"}
+    for name, value in values.items():
+        path = prefix + name
+        if isinstance(value, dict) and value and path not in whole:
+            yield from leaves(f"{path}.", value)
+        else:
+            yield path, value
+
+
 def test_full_values_leave_no_value_at_its_default() -> None:
     default = yaml.safe_load((helm.CHART / "values.yaml").read_text())
     full = yaml.safe_load((helm.FIXTURES / "full.yaml").read_text())
     assert [name for name in default if default[name] == full.get(name, default[name])] == []
+
+
+def test_a_name_override_stays_in_the_name_and_the_labels() -> None:
+    deployment = helm.only("Deployment", "--set=nameOverride=keys")
+    assert deployment["metadata"]["name"] == "acme-keys"
+    assert deployment["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"] == "keys"
+    assert helm.only("Deployment", "--set=fullnameOverride=keys")["metadata"]["name"] == "keys"
+
+
+def test_the_icon_and_the_screenshot_are_in_the_repository() -> None:
+    chart = yaml.safe_load((helm.CHART / "Chart.yaml").read_text())
+    (screenshot,) = yaml.safe_load(chart["annotations"]["artifacthub.io/screenshots"])
+    for url in (chart["icon"], screenshot["url"]):
+        home, _, path = url.partition("/raw/main/")
+        assert home == chart["home"]
+        assert (ROOT / path).exists()
 
 
 def test_the_chart_is_of_the_version_of_the_program() -> None:

@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import helm
+import pytest
 import yaml
 from paths import ROOT, run
+
+from prometheus.customize import customize, errors
 
 ENABLED = "--set=prometheusRule.enabled=true"
 RULES = yaml.safe_load((ROOT / "prometheus/rules.yml").read_text())
@@ -24,13 +27,13 @@ def test_rules_are_those_of_the_repository() -> None:
     assert groups() == RULES["groups"]
 
 
-def test_promtool_takes_the_rules(tmp_path: Path) -> None:
+def test_promtool_accepts_the_rules(tmp_path: Path) -> None:
     file = tmp_path / "rules.yml"
     file.write_text(yaml.safe_dump({"groups": groups(*helm.VALUES["full"])}))
     run("promtool", "check", "rules", file)
 
 
-def test_each_alert_can_be_switched_off() -> None:
+def test_each_alert_can_be_disabled() -> None:
     every = alerts()
     assert every
     for name in every:
@@ -48,6 +51,30 @@ def test_a_group_without_rules_is_left_out() -> None:
     assert all(group["rules"] for group in groups(f"--set={every}"))
 
 
-def test_rules_of_ones_own_are_added() -> None:
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"runbookBaseURL": "https://wiki.example/alerts"},
+        {"dashboardURL": "https://grafana.example/d/docspace"},
+        {"dashboardURL": "https://grafana.example/d/docspace?theme=light"},
+        {"extraLabels": {"team": "platform", "page": "false"}},
+        {"alerts": {"DocSpacePortalDown": {"severity": "warning"}}},
+        {"alerts": {"DocSpacePortalDown": {"for": "1h30m"}, "DocSpaceKeysMalformed": {"for": "0s"}}},
+        {
+            "extraLabels": {"team": "platform"},
+            "alerts": {"DocSpacePortalDown": {"labels": {"team": "network"}}},
+        },
+        {"disabled": {"DocSpacePortalDown": True}, "runbookBaseURL": "https://wiki.example/alerts"},
+    ],
+    ids=str,
+)
+def test_overrides_do_what_they_do_outside_of_kubernetes(overrides: dict[str, Any], tmp_path: Path) -> None:
+    assert not list(errors(RULES, overrides))
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump({"prometheusRule": overrides}))
+    assert groups(f"--values={values}") == customize(RULES, overrides)["groups"]
+
+
+def test_additional_rules_are_added() -> None:
     own = yaml.safe_load((helm.FIXTURES / "full.yaml").read_text())["prometheusRule"]["additionalGroups"]
     assert groups(*helm.VALUES["full"])[-1:] == own

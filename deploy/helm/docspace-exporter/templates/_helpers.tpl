@@ -1,14 +1,21 @@
-{{- /* The release's name for its objects; at most 63 characters, as a label takes. */ -}}
+{{- define "docspace-exporter.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- /* The name of the release's objects. A value of a label has at most 63 characters. */ -}}
 {{- define "docspace-exporter.fullname" -}}
-{{- if contains .Chart.Name .Release.Name -}}
+{{- $name := include "docspace-exporter.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
 {{- .Release.Name | trunc 63 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
 {{- define "docspace-exporter.selectorLabels" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/name: {{ include "docspace-exporter.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
@@ -37,10 +44,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{- /* The Secret with the API keys; empty where there is none. */ -}}
+{{- /* The name of the Secret with the API keys; empty if there is none. */ -}}
 {{- define "docspace-exporter.apiKeysSecret" -}}
 {{- if and .Values.apiKeys.existingSecret .Values.apiKeys.entries -}}
-{{- fail "apiKeys: existingSecret and entries are both given: keep one" -}}
+{{- fail "apiKeys: existingSecret and entries are both set: remove one" -}}
 {{- else if .Values.apiKeys.existingSecret -}}
 {{- .Values.apiKeys.existingSecret -}}
 {{- else if .Values.apiKeys.entries -}}
@@ -48,7 +55,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{- /* What a probe does. Takes a list: the top of the values, and the path to ask for. */ -}}
+{{- /* The handler of a probe. Argument: a list of the values and the path. */ -}}
 {{- define "docspace-exporter.probe" -}}
 {{- $webConfig := (index . 0).webConfig -}}
 {{- if $webConfig.clientCertificates -}}
@@ -62,19 +69,19 @@ httpGet:
 {{- end -}}
 {{- end -}}
 
-{{- /* Where a monitor scrapes. */ -}}
+{{- /* The endpoints of a monitor. */ -}}
 {{- define "docspace-exporter.endpoints" -}}
 {{- $endpoint := dict "port" "metrics" "scheme" (.Values.webConfig.tls | ternary "https" "http") -}}
 {{- merge (deepCopy .Values.monitor.endpoint) $endpoint | list | toYaml -}}
 {{- end -}}
 
-{{- /* A file that `make chart-files` brings. Takes a list: the top of the scope, and the file's name. */ -}}
+{{- /* A file that `make chart-files` copies. Argument: a list of the root scope and the name of the file. */ -}}
 {{- define "docspace-exporter.file" -}}
 {{- $path := printf "files/%s" (index . 1) -}}
 {{- (index . 0).Files.Get $path | required (printf "The chart has no %s: run `make chart-files` in the checkout, or install the package that `make chart` builds" $path) -}}
 {{- end -}}
 
-{{- /* Fails for an alert that there is none of. Takes a list: the groups of rules, and a map whose names are alerts. */ -}}
+{{- /* Fails for an unknown alert. Argument: a list of the rule groups, and a field with a mapping by alert. */ -}}
 {{- define "docspace-exporter.knownAlerts" -}}
 {{- $alerts := list -}}
 {{- range index . 0 -}}
@@ -82,9 +89,30 @@ httpGet:
 {{- with .alert }}{{ $alerts = append $alerts . }}{{ end -}}
 {{- end -}}
 {{- end -}}
-{{- range $name, $_ := index . 1 -}}
+{{- $field := index . 1 -}}
+{{- range $name, $_ := index . 2 -}}
 {{- if not (has $name $alerts) -}}
-{{- fail (printf "prometheusRule.disabled: there is no alert %s; the alerts are %s" $name (join ", " $alerts)) -}}
+{{- fail (printf "prometheusRule.%s: unknown alert %s: expected one of %s" $field $name (join ", " $alerts)) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{- /* An alert with the overrides of the values, as prometheus/customize.py applies them. Argument: a list of both. */ -}}
+{{- define "docspace-exporter.alert" -}}
+{{- $rule := deepCopy (index . 0) -}}
+{{- $values := index . 1 -}}
+{{- $override := get $values.alerts $rule.alert | default dict -}}
+{{- $annotations := $rule.annotations | default dict -}}
+{{- with $values.runbookBaseURL -}}
+{{- $_ := set $annotations "runbook_url" (printf "%s#%s" . (splitList "#" $annotations.runbook_url | last)) -}}
+{{- end -}}
+{{- with $values.dashboardURL -}}
+{{- $separator := contains "?" . | ternary "&" "?" -}}
+{{- $parameter := printf "{{ with $labels.portal }}%svar-portal={{ . | urlquery }}{{ end }}" $separator -}}
+{{- $_ := set $annotations "dashboard_url" (print . $parameter) -}}
+{{- end -}}
+{{- $labels := mergeOverwrite ($rule.labels | default dict) $values.extraLabels ($override.labels | default dict) -}}
+{{- with $override.severity }}{{ $_ := set $labels "severity" . }}{{ end -}}
+{{- with get $override "for" }}{{ $_ := set $rule "for" . }}{{ end -}}
+{{- mergeOverwrite $rule (dict "labels" $labels "annotations" $annotations) | toYaml -}}
 {{- end -}}
