@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import busy, dashboard_query, memory, poll, portals, scrape, start
+from bench import busy, dashboard_query, memory, poll, portals, rules, scrape, start
 from bench.plan import FULL, SMALL
 from bench.report import render
 
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "memory": memory.run,
     "start": start.run,
     "dashboard": dashboard_query.run,
+    "rules": rules.run,
     "portals": portals.run,
 }
 

@@ -3,14 +3,12 @@
 import contextlib
 import json
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import requests
-import yaml
 
 from bench import programs
 from bench.plan import Plan
@@ -69,22 +67,8 @@ def _prometheus(metrics_url: str) -> Iterator[str]:
     """Run a Prometheus that scrapes one exporter, and give its address."""
     target = metrics_url.removeprefix("http://").removesuffix("/metrics")
     job = {"job_name": "docspace", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
-    port = programs.free_port()
-    with tempfile.TemporaryDirectory() as directory:
-        config = Path(directory, "prometheus.yml")
-        config.write_text(yaml.safe_dump({"scrape_configs": [job]}))
-        command = (
-            "prometheus",
-            f"--config.file={config}",
-            f"--storage.tsdb.path={directory}/data",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--log.level=error",
-        )
-        with subprocess.Popen(command) as process:
-            try:
-                url = f"http://127.0.0.1:{port}"
-                programs.wait_for(lambda: programs.accepts(port), "Prometheus listening")
-                programs.wait_for(lambda: requests.get(f"{url}/-/ready").ok, "Prometheus ready")
-                yield url
-            finally:
-                process.terminate()
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        programs.prometheus(Path(directory), {"scrape_configs": [job]}) as url,
+    ):
+        yield url

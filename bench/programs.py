@@ -11,9 +11,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import requests
 import yaml
 
 from bench.client import Scraper
@@ -113,16 +115,35 @@ def library_poll(portal_url: str) -> Iterator[Callable[[], float]]:
     """Give what measures a plain request and rendering; it returns CPU seconds."""
     command = (sys.executable, "-m", "bench.library", "poll", portal_url)
     with _process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        requests, answers = process.stdin, process.stdout
-        if requests is None or answers is None:
+        orders, answers = process.stdin, process.stdout
+        if orders is None or answers is None:
             raise RuntimeError("no way to talk to the process")
 
         def measure() -> float:
-            requests.write(b"\n")
-            requests.flush()
+            orders.write(b"\n")
+            orders.flush()
             return float(answers.readline())
 
         yield measure
+
+
+@contextlib.contextmanager
+def prometheus(directory: Path, config: Mapping[str, Any]) -> Iterator[str]:
+    """Run Prometheus, with its data in `directory / "data"`, and give its address."""
+    file = directory / "prometheus.yml"
+    file.write_text(yaml.safe_dump(config))
+    port = free_port()
+    command = (
+        *("prometheus", f"--config.file={file}", f"--storage.tsdb.path={directory}/data"),
+        *(f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"),
+    )
+    url = f"http://127.0.0.1:{port}"
+    with _process(command) as process:
+        wait_for(lambda: accepts(port), "Prometheus listening")
+        wait_for(lambda: requests.get(f"{url}/-/ready", timeout=30).ok, "Prometheus ready")
+        yield url
+        process.terminate()
+        process.wait()
 
 
 @contextlib.contextmanager

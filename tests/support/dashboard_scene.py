@@ -1,8 +1,7 @@
 """Portals, replicas of the exporter, and the databases that scrape them, for the dashboard to be run on.
 
-It is as bad as it gets: two portals hold keys of the same ids, names and postfixes; replicas use keys of
-their own; the exporter has just moved, since when a key and an owner were renamed and the portals got other
-addresses.
+It is as bad as it gets: two portals have keys with the same ids, names and postfixes; each replica uses another
+key; the exporter has just moved, and since then a key, an owner and the addresses of the portals have changed.
 """
 
 import time
@@ -29,11 +28,13 @@ NORTH, SOUTH, QUIET, LARGE, DOWN, VAGUE = "north", "south", "quiet", "large", "d
 PORTALS = (NORTH, SOUTH, QUIET, LARGE, DOWN, VAGUE)
 MANY_OWNER = r'Many "M" (x) \ y/z $1'
 MANY = 1000
+EXCEPTED = "job 5"
+"""Of `large`: may expire."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """The databases by name, all holding the same."""
+    """The databases by name. All contain the same."""
 
     databases: Mapping[str, Program]
     portals: Mapping[str, DemoPortal]
@@ -47,7 +48,7 @@ class Scene:
         return self.portals[NORTH].keys
 
     def view(self, database: str, *portals: str, owners: Sequence[str] = ()) -> View:
-        """Return a view of all the days, with portals and owners chosen."""
+        """Return a view of all the days, with these portals and owners selected."""
         return View(self.databases[database].url, self.now, DAYS * 86_400, 900, portals, owners)
 
 
@@ -67,6 +68,7 @@ def playing(directory: Path) -> Iterator[Scene]:
             LARGE: stack.enter_context(DemoPortal(_many_keys(start))),
         }
         first = [_portal(name, portal.url, portal.keys[-1]) for name, portal in portals.items()]
+        first[-1]["exceptions"] = [{"name": EXCEPTED, "allow": ["expiry"], "reason": "ends with its job"}]
         first.append({"name": DOWN, "url": "http://127.0.0.1:1", "api_key": "sk-none"})
         first.append({"name": VAGUE, "url": vague.url, "api_key": "sk-none"})
         second = [
@@ -90,7 +92,7 @@ def playing(directory: Path) -> Iterator[Scene]:
 
 
 def _vague_keys(now: datetime) -> bytes:
-    """Return an answer with a key of which little more can be read than that it expires in 2 days."""
+    """Return a response with a key of which little more than its expiry in 2 days can be read."""
     expires = (now + timedelta(days=2)).isoformat()
     fields = {"permissions": 5, "lastUsed": 5, "createOn": 5, "createBy": 5, "isActive": "yes"}
     return envelope([record(expiresAt=expires, **fields)])
@@ -161,7 +163,7 @@ def _databases(
 
 
 def _complete(url: str) -> bool:
-    """Tell whether the history and both replicas are there."""
+    """Return whether the history and both replicas are there."""
 
     def count(expr: str) -> float:
         now = time.time()
