@@ -1,7 +1,8 @@
 """Portals, replicas of the exporter, and the databases that scrape them, for the dashboard to be run on.
 
-It is as bad as it gets: two portals have keys with the same ids, names and postfixes; each replica uses another
-key; the exporter has just moved, and since then a key, an owner and the addresses of the portals have changed.
+It is as bad as it gets: two portals have keys with the same ids, names and postfixes; each replica uses
+another key; the exporter has just moved, and since then a key, an owner and the addresses of the portals have
+changed.
 """
 
 import time
