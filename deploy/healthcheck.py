@@ -1,4 +1,4 @@
-"""Whether the exporter answers on loopback: exit code 0, else 1 and the reason on stderr.
+"""Whether the exporter responses on loopback: exit code 0, else 1 and the reason on stderr.
 
 usage: healthcheck.py [PORT]
 
@@ -15,7 +15,7 @@ import sys
 HOST = "127.0.0.1"
 TIMEOUT = 2
 TLS_HANDSHAKE = b"\x16"
-"""The first byte of a TLS record that is part of a handshake; a refusal is an alert, 0x15."""
+"""The first byte of a TLS record that is part of a handshake; a rejection is an alert, 0x15."""
 
 
 def main(port: int) -> int:
@@ -31,7 +31,7 @@ def main(port: int) -> int:
 
 
 def _is_healthy(port: int) -> bool:
-    """Tell whether /-/healthy is 200 over plain HTTP; raises OSError where nobody listens or answers."""
+    """Return whether /-/healthy is 200 over plain HTTP; raises OSError where nobody listens or responses."""
     connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
     try:
         connection.request("GET", "/-/healthy")
@@ -43,7 +43,7 @@ def _is_healthy(port: int) -> bool:
 
 
 def _greets_over_tls(port: int) -> bool:
-    """Tell whether a TLS handshake is taken up; raises OSError."""
+    """Return whether a TLS handshake begins; raises OSError."""
     outgoing = ssl.MemoryBIO()
     handshake = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
     with contextlib.suppress(ssl.SSLWantReadError):

@@ -37,6 +37,6 @@ def _own_environment() -> Iterator[None]:
 
 @pytest.fixture
 def demo_portal() -> Iterator[DemoPortal]:
-    """A running DocSpace portal with telling keys; the last of them is the exporter's own."""
+    """A running DocSpace portal with keys in every state; the last one is the exporter's own."""
     with DemoPortal(sample_keys(datetime.now(UTC))) as portal:
         yield portal

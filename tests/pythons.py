@@ -77,9 +77,11 @@ def installed() -> dict[str, str]:
     found: dict[str, str] = {}
     for folder in (*map(Path, os.get_exec_path()), *pyenv.glob("versions/*/bin")):
         for file in (path for path in folder.glob("python3*") if re.fullmatch(r"python3(\.\d+)?", path.name)):
-            answer = subprocess.run([file, "-I", "-c", IDENTIFY], capture_output=True, text=True, check=False)
-            if answer.returncode == 0:  # a shim of pyenv may have no Python behind it
-                version, path = answer.stdout.strip().split(" ", 1)
+            response = subprocess.run(
+                [file, "-I", "-c", IDENTIFY], capture_output=True, text=True, check=False
+            )
+            if response.returncode == 0:  # a shim of pyenv may have no Python behind it
+                version, path = response.stdout.strip().split(" ", 1)
                 found.setdefault(version, os.path.realpath(path))
     return found
 

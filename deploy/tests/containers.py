@@ -1,4 +1,4 @@
-"""Images built by buildah and run by runc: the real things, and neither needs a daemon. Both need root."""
+"""Images built by buildah and run by runc, which need no daemon. Both need root."""
 
 import contextlib
 import json
@@ -78,7 +78,7 @@ class Container:
         return subprocess.run(whole, capture_output=True, text=True, check=False)
 
     def get(self, path: str) -> str | None:
-        """Return what the exporter answers inside the container's own network; None unless that is 200."""
+        """Return what the exporter responses inside the container's own network; None unless that is 200."""
         curl = ("curl", "--silent", "--fail", "--max-time", "5", f"http://127.0.0.1:10059{path}")
         done = subprocess.run(
             ("nsenter", f"--target={self.pid}", "--net", *curl), capture_output=True, text=True, check=False
@@ -99,7 +99,7 @@ def running(
     mounts: Mapping[str, Path] | None = None,
     host_network: bool = False,
 ) -> Iterator[Container]:
-    """Run an image as its Dockerfile says: read-only, without capabilities, with `directory` for its log."""
+    """Run an image according to its Dockerfile: read-only, without capabilities, logging to `directory`."""
     bundle = directory / "bundle"
     bundle.mkdir(parents=True)
     run("runc", "spec", "--bundle", bundle)

@@ -238,7 +238,7 @@ def test_the_icon_and_the_screenshot_are_in_the_repository() -> None:
         assert (ROOT / path).exists()
 
 
-def test_the_chart_is_of_the_version_of_the_program() -> None:
+def test_the_chart_has_the_version_of_the_program() -> None:
     chart = yaml.safe_load((helm.CHART / "Chart.yaml").read_text())
     assert chart["appVersion"] == chart["version"] == __version__
 

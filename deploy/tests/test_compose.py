@@ -15,14 +15,14 @@ PORTAL = ("compose.yaml", "compose.portal.yaml")
 
 
 def load(files: tuple[str, ...]) -> dict[str, Any]:
-    """Return the files as the compose specification's own parser merges them, having checked them."""
+    """Return the files, checked and merged by the parser of the compose specification."""
     as_written = ("--no-interpolation", "--no-path-resolution", "--format=json")
     project: dict[str, Any] = json.loads(run(TOOLS / "compose-spec", *as_written, *files, cwd=DEPLOY))
     return project
 
 
 def mounts(service: dict[str, Any]) -> dict[str, Path]:
-    """Return a service's mounted files and directories by where it sees them."""
+    """Return a service's mounted files and directories by their path in the container."""
     return {
         volume["target"]: (DEPLOY / volume["source"]).resolve()
         for volume in service.get("volumes", [])
@@ -31,7 +31,7 @@ def mounts(service: dict[str, Any]) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("files", [DEMO, PORTAL], ids=["demo", "portal"])
-def test_the_specification_takes_it_and_all_it_mounts_exists(files: tuple[str, ...]) -> None:
+def test_the_specification_accepts_it_and_all_it_mounts_exists(files: tuple[str, ...]) -> None:
     services = load(files)["services"]
     assert services.keys() == {"exporter", "prometheus", "alertmanager", "grafana"}
     for service in services.values():

@@ -28,7 +28,7 @@ def check(port: int | str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port where connections are taken and nothing is ever said."""
+    """A port where connections are accepted and nothing is ever sent."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -43,7 +43,7 @@ class Greeter(socketserver.BaseRequestHandler):
 
 @pytest.fixture
 def ssh_port() -> Iterator[int]:
-    """A port where a program of another kind answers."""
+    """A port where a program of another kind responses."""
     with socketserver.TCPServer(("127.0.0.1", 0), Greeter) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()

@@ -70,11 +70,11 @@ def samples(text: str | None, name: str) -> list[tuple[dict[str, str], float]]:
     ]
 
 
-def test_hadolint_has_nothing_to_say_about_the_dockerfile() -> None:
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
     assert run("hadolint", "Dockerfile") == ""
 
 
-def test_it_serves_the_demo_with_the_version_it_was_built_with(demo: Container) -> None:
+def test_it_serves_the_demo_and_reports_the_version_it_was_built_as(demo: Container) -> None:
     metrics = demo.get("/metrics")
     assert [value for _, value in samples(metrics, "docspace_up")] == [1]
     assert len(samples(metrics, "docspace_api_key_info")) >= 12
@@ -82,7 +82,7 @@ def test_it_serves_the_demo_with_the_version_it_was_built_with(demo: Container) 
     assert (labels["version"], labels["revision"]) == ("1.2.3", "0a1b2c3")
 
 
-def test_it_has_its_page_and_what_the_page_is_drawn_with(demo: Container) -> None:
+def test_it_has_the_page_and_its_files(demo: Container) -> None:
     assert "expire" in (demo.get("/") or "")
     assert demo.get("/-/static/status.css")
 
@@ -97,8 +97,8 @@ def test_it_runs_as_its_own_user_without_a_capability(demo: Container) -> None:
 
 
 def test_its_root_is_read_only(demo: Container) -> None:
-    refused = demo.runs("python3", "-c", "open('/tmp/file', 'w')")
-    assert "Read-only file system" in refused.stderr
+    rejected = demo.runs("python3", "-c", "open('/tmp/file', 'w')")
+    assert "Read-only file system" in rejected.stderr
 
 
 def test_docker_would_find_it_healthy(image: Image, demo: Container) -> None:
@@ -152,7 +152,7 @@ def test_without_a_configuration_it_says_what_to_do(image: Image, tmp_path: Path
         assert "DOCSPACE_URL" in container.log
 
 
-def test_it_is_healthy_with_tls_and_passwords_on(image: Image, tmp_path: Path, mounted: Path) -> None:
+def test_it_is_healthy_with_tls_and_passwords_enabled(image: Image, tmp_path: Path, mounted: Path) -> None:
     certificate = trustme.CA().issue_cert("exporter.example")
     certificate.private_key_pem.write_to_path(mounted / "tls.key")
     certificate.cert_chain_pems[0].write_to_path(mounted / "tls.crt")
@@ -176,12 +176,12 @@ def test_it_brings_no_build_tools(image: Image) -> None:
     assert not (image.root / "build").exists()
 
 
-def test_labels_tell_what_it_is(image: Image) -> None:
+def test_labels_describe_it(image: Image) -> None:
     labels = image.config["Labels"]
-    told = {name.removeprefix("org.opencontainers.image."): value for name, value in labels.items()}
-    assert told["title"] == "docspace-exporter"
-    assert told["licenses"] == "Apache-2.0"
-    assert (told["version"], told["revision"]) == ("1.2.3", "0a1b2c3")
+    known = {name.removeprefix("org.opencontainers.image."): value for name, value in labels.items()}
+    assert known["title"] == "docspace-exporter"
+    assert known["licenses"] == "Apache-2.0"
+    assert (known["version"], known["revision"]) == ("1.2.3", "0a1b2c3")
 
 
 def test_it_adds_little_to_its_base(image: Image, base: Image, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The Python package: built, installed where nothing else is, and run."""
+"""The Python package: built, installed in an empty environment, and run."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
 
 @pytest.fixture(scope="module")
 def metadata(distributions: tuple[Path, Path]) -> RawMetadata:
-    """What the package index will know."""
+    """The metadata that the package index gets."""
     with zipfile.ZipFile(distributions[1]) as wheel:
         (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
         return parse_email(wheel.read(name))[0]
@@ -56,12 +56,12 @@ def test_the_sdist_holds_what_the_package_is_built_from(distributions: tuple[Pat
     assert source_files() | {"pyproject.toml", "README.md", "LICENSE"} <= names
 
 
-def test_both_are_of_the_version_of_the_program(distributions: tuple[Path, Path]) -> None:
+def test_both_have_the_version_of_the_program(distributions: tuple[Path, Path]) -> None:
     for path in distributions:
         assert Version(path.name.removesuffix(".tar.gz").split("-")[1]) == Version(__version__)
 
 
-def test_twine_has_nothing_to_say(distributions: tuple[Path, Path]) -> None:
+def test_twine_finds_nothing(distributions: tuple[Path, Path]) -> None:
     said = run("twine", "--no-color", "check", "--strict", *distributions)
     assert said.count("PASSED") == 2
 

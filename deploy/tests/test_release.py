@@ -1,4 +1,4 @@
-"""What keeps a tag from being released, and the project's move to its home."""
+"""What prevents a tag from being released, and how the project gets its home."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ Release = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project without a home, in which all agrees on version 1.2.3."""
+    """A project without a home, at version 1.2.3 everywhere."""
     files = {
         PACKAGE: '__version__ = "1.2.3"\n',
         CHART: f"version: 1.2.3\nappVersion: 1.2.3\nhome: {PLACEHOLDER}\n",
@@ -66,7 +66,7 @@ def test_only_the_url_of_a_repository_is_a_home(project: Path, release: Release,
     assert PLACEHOLDER in (project / "README.md").read_text()
 
 
-def test_a_tag_that_all_agrees_with_is_released(release: Release) -> None:
+def test_a_tag_that_everything_matches_is_released(release: Release) -> None:
     release("home", HOME)
     done = release("check", "v1.2.3")
     assert (done.returncode, done.stderr) == (0, "")
@@ -88,7 +88,7 @@ def test_without_a_home_nothing_is_released(release: Release) -> None:
         ("CHANGELOG.md", "## 1.2.3\n", "CHANGELOG.md has no heading `## 1.2.3 - YYYY-MM-DD`"),
     ],
 )
-def test_a_tag_that_something_disagrees_with_is_not_released(
+def test_a_tag_that_something_does_not_match_is_not_released(
     project: Path, release: Release, path: str, text: str, reason: str
 ) -> None:
     release("home", HOME)
@@ -111,7 +111,7 @@ def test_outside_a_repository_nothing_is_released(project: Path, release: Releas
     assert "not a git repository" in done.stderr
 
 
-def test_rules_image_and_chart_lead_to_the_home_that_the_package_names() -> None:
+def test_rules_image_and_chart_link_to_the_home_in_the_package() -> None:
     home = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Homepage"]
     chart = yaml.safe_load((ROOT / CHART).read_text())
     runbooks = re.findall(r"runbook_url: ([^#\s]+)", (ROOT / "prometheus/rules.yml").read_text())

@@ -1,4 +1,4 @@
-"""The systemd unit, installed as its comment says and run by a systemd."""
+"""The systemd unit, installed as its comment describes and run by systemd."""
 
 import time
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ def test_it_polls_with_the_key_that_only_root_can_read(machine: Machine) -> None
     assert line.endswith(" 1.0"), log(machine)
 
 
-def test_it_runs_as_a_user_of_its_own_without_a_capability(machine: Machine) -> None:
+def test_it_runs_as_its_own_user_without_a_capability(machine: Machine) -> None:
     status = machine.run("cat", f"/proc/{main_process(machine)}/status")
     fields = dict(line.split(":\t") for line in status.splitlines() if ":\t" in line)
     assert int(fields["Uid"].split()[0]) >= 61184, "the first user that systemd gives out"

@@ -1,4 +1,4 @@
-"""The systemd unit, as systemd's own tools judge it."""
+"""The systemd unit, checked with systemd's own tools."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ UNIT = ROOT / "deploy/systemd/docspace-exporter.service"
 EXPOSURE_LIMIT = 2.0
 
 
-def test_verify_has_nothing_to_say_where_the_unit_is_installed(tmp_path: Path) -> None:
+def test_verify_finds_nothing_if_the_unit_is_installed(tmp_path: Path) -> None:
     shutil.copytree("/lib/systemd/system", tmp_path / "usr/lib/systemd/system", symlinks=True)
     for program in ("opt/docspace-exporter/bin/docspace-exporter", "bin/kill"):
         file = tmp_path / program

@@ -191,7 +191,7 @@ def test_once_prints_what_metrics_shows(run: Callable[..., Outcome], tmp_path: P
     with FaultyPortal(respond(body=body)) as portal:
         config = write_config(tmp_path, portal.url)
         with processes.exporter(tmp_path, f"--config.file={config}") as program:
-            wait_for(lambda: program.answers("/-/ready"), "the first poll")
+            wait_for(lambda: program.responds("/-/ready"), "the first poll")
             scraped = requests.get(f"{program.url}/metrics", timeout=10).text
         once = run("--once")
     assert once.code == 0
@@ -274,13 +274,13 @@ def test_the_log_has_one_logfmt_line_per_event(tmp_path: Path) -> None:
 
 def test_the_demo_prints_the_url_of_its_portal_and_a_key(tmp_path: Path) -> None:
     with processes.exporter(tmp_path, "--demo") as exporter:
-        told = re.search(r"A demo portal listens on (\S+) and accepts the key (\S+)\n", exporter.log)
-        assert told is not None
-        portal, key = told.groups()
+        logged = re.search(r"A demo portal listens on (\S+) and accepts the key (\S+)\n", exporter.log)
+        assert logged is not None
+        portal, key = logged.groups()
         port = exporter.url.rpartition(":")[2]
         wait_for(lambda: f"Status page: http://localhost:{port}/ " in exporter.log, "the URL of the page")
         listed = requests.get(f"{portal}/api/2.0/keys", headers={"Authorization": f"Bearer {key}"}, timeout=5)
-        wait_for(lambda: exporter.answers("/-/ready"), "the first poll")
+        wait_for(lambda: exporter.responds("/-/ready"), "the first poll")
         text = requests.get(exporter.url + "/metrics", timeout=5).text
     found = samples(text)
     assert len(listed.json()["response"]) == len(values(found, "docspace_api_key_info", "id")) >= 12

@@ -1,4 +1,4 @@
-"""A canary stands in every place where a secret can stand; no output sings."""
+"""Secrets in every place where one can be; no output contains them."""
 
 import base64
 import contextlib
@@ -117,7 +117,7 @@ def write_web_config(folder: Path) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("format_", logs.FORMATS)
-def test_nothing_that_the_running_exporter_says_holds_a_secret(format_: str, planted: Planted) -> None:
+def test_no_output_of_the_running_exporter_contains_a_secret(format_: str, planted: Planted) -> None:
     port = processes.free_port()
     url = f"https://localhost:{port}"
     command = (
@@ -182,14 +182,14 @@ def run_to_the_end(*given: str, folder: Path, **environment: str) -> "subprocess
 
 
 @pytest.mark.parametrize("flag", ["--config.check", "--once"])
-def test_nothing_that_a_run_to_the_end_says_holds_a_secret(flag: str, planted: Planted) -> None:
+def test_no_output_of_a_complete_run_contains_a_secret(flag: str, planted: Planted) -> None:
     done = run_to_the_end(flag, *planted.flags, "--log.level=debug", folder=planted.folder)
     assert done.returncode == 1
     assert done.stderr
     assert leaks(done.stdout + done.stderr, planted.secrets) == []
 
 
-def test_nothing_that_a_run_by_the_environment_says_holds_a_secret(tmp_path: Path) -> None:
+def test_no_output_of_a_run_with_the_environment_contains_a_secret(tmp_path: Path) -> None:
     with FaultyPortal(echoing(ECHOES["error"])) as portal:
         done = run_to_the_end(
             "--once", "--log.level=debug", folder=tmp_path, DOCSPACE_URL=portal.url, DOCSPACE_API_KEY=KEY
@@ -254,32 +254,32 @@ VARIABLES = {
 
 
 @pytest.mark.parametrize("error", MISTAKES)
-def test_no_mistake_in_a_configuration_is_told_with_its_secret(error: str, tmp_path: Path) -> None:
+def test_no_configuration_error_quotes_a_secret(error: str, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(MISTAKES[error])
-    with pytest.raises(section.ConfigError) as told:
+    with pytest.raises(section.ConfigError) as raised:
         portals.load_file(file)
-    assert leaks(str(told.value)) == []
+    assert leaks(str(raised.value)) == []
 
 
 @pytest.mark.parametrize("error", WEB_MISTAKES)
-def test_no_mistake_in_a_web_configuration_is_told_with_its_secret(error: str, tmp_path: Path) -> None:
+def test_no_web_configuration_error_quotes_a_secret(error: str, tmp_path: Path) -> None:
     file = tmp_path / "web.yaml"
     file.write_text(WEB_MISTAKES[error])
-    with pytest.raises(section.ConfigError) as told:
+    with pytest.raises(section.ConfigError) as raised:
         web_config.load(file)
-    assert leaks(str(told.value)) == []
+    assert leaks(str(raised.value)) == []
 
 
 @pytest.mark.parametrize("error", VARIABLES)
-def test_no_mistake_in_a_variable_is_told_with_its_secret(error: str) -> None:
-    with pytest.raises(section.ConfigError) as told:
+def test_no_error_in_a_variable_quotes_a_secret(error: str) -> None:
+    with pytest.raises(section.ConfigError) as raised:
         portals.load_environment({"DOCSPACE_URL": "https://acme.example", **VARIABLES[error]})
-    assert leaks(str(told.value)) == []
+    assert leaks(str(raised.value)) == []
 
 
 @pytest.mark.parametrize("given", [[f"--api-key={KEY}"], ["--api-key", KEY], [KEY]])
-def test_no_wrong_flag_is_told_with_its_secret(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_flag_error_quotes_a_secret(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         flags.parse(given, "1.2.3")
     said = capsys.readouterr()
@@ -311,6 +311,6 @@ def test_every_echo_sends_the_key_back(echo: str) -> None:
     ],
     ids=["plain", "capitals", "in a url", "Basic", "Basic, another user", "base64", "hex"],
 )
-def test_a_secret_is_found_however_it_is_spelt(spell: Callable[[str], str], secret: str) -> None:
+def test_a_secret_is_found_however_it_is_encoded(spell: Callable[[str], str], secret: str) -> None:
     assert leaks(f'msg="something {spell(secret)}"') != []
     assert leaks(f'msg="something {spell("harmless" + secret[::-1])}"') == []

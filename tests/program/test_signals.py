@@ -29,7 +29,7 @@ def test_a_signal_during_startup_ends_the_program_silently(number: signal.Signal
 
 
 def handles(pid: int, number: signal.Signals) -> bool:
-    """Tell whether a process has a handler of its own for a signal, which SIGINT has from Python on."""
+    """Return whether a process has a handler of its own for a signal, which SIGINT has from Python on."""
     status = Path(f"/proc/{pid}/status").read_text()
     caught, blocked = (
         int(re.findall(rf"^{name}:\t(\w+)", status, re.MULTILINE)[0], 16) for name in ("SigCgt", "SigBlk")
@@ -55,7 +55,7 @@ def test_further_signals_change_nothing_while_the_program_stops(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     with processes.exporter(tmp_path, "--demo") as exporter:
-        wait_for(lambda: exporter.answers("/-/ready"), "the first poll")
+        wait_for(lambda: exporter.responds("/-/ready"), "the first poll")
         while exporter.process.poll() is None:
             exporter.process.send_signal(number)
             time.sleep(0.001)
@@ -83,7 +83,7 @@ def test_the_program_survives_a_flood_of_sighups(tmp_path: Path) -> None:
     with processes.exporter(tmp_path, "--demo") as exporter:
         for _ in range(20_000):
             exporter.process.send_signal(signal.SIGHUP)
-        assert exporter.answers("/-/healthy")
+        assert exporter.responds("/-/healthy")
         exporter.process.terminate()
         assert exporter.process.wait(timeout=3) == 0
     assert "Traceback" not in exporter.log
@@ -97,7 +97,7 @@ def test_a_sighup_reloads_the_configuration_and_an_invalid_one_changes_nothing(t
             def metric(name: str, *labels: str) -> dict[tuple[str, ...], float]:
                 return values(samples(requests.get(exporter.url + "/metrics", timeout=5).text), name, *labels)
 
-            wait_for(lambda: exporter.answers("/-/ready"), "the first poll")
+            wait_for(lambda: exporter.responds("/-/ready"), "the first poll")
             config.write_text("portals: [{url: ftp://x, api_key: sk-1}]\nportal: 5\n")
             exporter.process.send_signal(signal.SIGHUP)
             wait_for(lambda: exporter.log.count("Configuration not reloaded") == 2, "two errors in the log")

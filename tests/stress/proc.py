@@ -1,4 +1,4 @@
-"""What a running process uses, as Linux tells it."""
+"""What a running process uses, according to Linux."""
 
 from pathlib import Path
 

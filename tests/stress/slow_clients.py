@@ -1,4 +1,4 @@
-"""Clients that withhold what they should send or take: `python slow_clients.py KIND COUNT PORT [CA_FILE]`.
+"""Clients that do not send or read what they should: `python slow_clients.py KIND COUNT PORT [CA_FILE]`.
 
 They connect to this machine, over TLS where a CA is named, say so, and hold on until standard input ends.
 """

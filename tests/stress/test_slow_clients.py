@@ -1,4 +1,4 @@
-"""Hundreds of slow clients at once, and one honest scrape a second, which must hardly notice."""
+"""Hundreds of slow clients at once, and one real scrape a second, which must not be delayed."""
 
 import contextlib
 import gzip
@@ -75,9 +75,9 @@ class Server:
             connection = http.client.HTTPConnection("localhost", self.port, timeout=30)
         with contextlib.closing(connection):
             connection.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
-            answer = connection.getresponse()
-            body = answer.read()
-        assert answer.status == 200, body
+            response = connection.getresponse()
+            body = response.read()
+        assert response.status == 200, body
         return gzip.decompress(body)
 
 
@@ -109,7 +109,7 @@ def large_portal() -> Iterator[DemoPortal]:
         yield portal
 
 
-def test_clients_that_never_ask_hold_up_no_scrape_and_no_socket(
+def test_clients_that_send_nothing_delay_no_scrape_and_keep_no_socket(
     demo_portal: DemoPortal, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outcomes = outcomes_of(
@@ -128,7 +128,7 @@ def test_clients_that_never_ask_hold_up_no_scrape_and_no_socket(
     assert [outcome for outcome in outcomes if not held_up_nothing(outcome)] == []
 
 
-def test_clients_that_never_read_hold_up_no_scrape_and_no_socket(
+def test_clients_that_never_read_delay_no_scrape_and_keep_no_socket(
     large_portal: DemoPortal, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # One after the other: together their scrapes would wait for each other, not for the attackers.

@@ -52,7 +52,7 @@ class ChangingPortal(DemoPortal):
 
 
 class FailingPortal(FaultyPortal):
-    """A portal that fails in another way at each poll, and answers well now and then."""
+    """A portal that fails in another way at each poll, and responses well now and then."""
 
     secret = SECRET
     _FAULTS = (
@@ -94,7 +94,7 @@ class Usage:
 
 
 class Soak:
-    """An exporter that is reloaded while portals change and fail, and clients come and go."""
+    """An exporter that is reloaded while portals change and fail, and clients connect and disconnect."""
 
     def __init__(
         self, program: Program, config_file: Path, portals: Sequence[ChangingPortal | FailingPortal]
@@ -132,16 +132,16 @@ class Soak:
         )
         with requests.Session() as session:
             for number in range(scrapes):
-                answer = session.get(f"{self._program.url}/metrics", headers=next(formats), timeout=30)
-                assert answer.status_code == 200
-                assert "docspace_api_key_info{" in answer.text
+                response = session.get(f"{self._program.url}/metrics", headers=next(formats), timeout=30)
+                assert response.status_code == 200
+                assert "docspace_api_key_info{" in response.text
                 if number % 5 == 0:
                     assert requests.get(self._program.url, timeout=30).status_code == 200
                     self._go_away(b"")
                     self._go_away(b"GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n")
 
     def _go_away(self, sent: bytes) -> None:
-        """Be a client that goes before it has its answer."""
+        """Disconnect before the response arrives."""
         host, _, port = self._program.url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=30) as client:
             client.sendall(sent)
@@ -195,7 +195,7 @@ def test_memory_threads_and_descriptors_do_not_grow(
         program = stack.enter_context(
             exporter(tmp_path, f"--config.file={config_file}", "--web.enable-lifecycle")
         )
-        wait_for(lambda: program.answers("/-/ready"), "the first polls", timeout=60)
+        wait_for(lambda: program.responds("/-/ready"), "the first polls", timeout=60)
         soak = Soak(program, config_file, portals)
         tenth = soak.until(POLLS // 10, SCRAPES // 10)
         usages = [tenth, soak.until(POLLS, SCRAPES - SCRAPES // 10)]

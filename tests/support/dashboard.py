@@ -1,4 +1,4 @@
-"""The Grafana dashboard, and as much of Grafana as it takes to run its queries and fill its tables."""
+"""The Grafana dashboard, and the parts of Grafana that run its queries and fill its tables."""
 
 import json
 import re
@@ -21,7 +21,7 @@ Row = dict[str, str | float]
 
 @dataclass(frozen=True)
 class Series:
-    """One series of an answer: its labels, and its values by time, a single one for an instant query."""
+    """One series of an response: its labels, and its values by time, a single one for an instant query."""
 
     labels: dict[str, str]
     values: dict[float, float]
@@ -34,7 +34,7 @@ class Series:
 
 @dataclass(frozen=True)
 class View:
-    """A database, the time shown, and what is chosen in the variables: nothing is All."""
+    """A database, the time range, and the values of the variables: none means All."""
 
     url: str
     end: float
@@ -46,18 +46,18 @@ class View:
     owners: Sequence[str] = ()
 
     def instant(self, expr: str) -> list[Series]:
-        """Return the answer of an instant query; raises AssertionError for an error."""
-        answer = self._ask("query", query=self._interpolate(expr), time=self.end)
-        return [Series(r["metric"], {float(r["value"][0]): float(r["value"][1])}) for r in answer["result"]]
+        """Return the response of an instant query; raises AssertionError for an error."""
+        response = self._ask("query", query=self._interpolate(expr), time=self.end)
+        return [Series(r["metric"], {float(r["value"][0]): float(r["value"][1])}) for r in response["result"]]
 
     def over_time(self, expr: str) -> list[Series]:
-        """Return the answer of a range query; raises AssertionError for an error.
+        """Return the response of a range query; raises AssertionError for an error.
 
         `nocache` keeps VictoriaMetrics from rounding the time shown.
         """
         span = {"start": self.end - self.seconds, "end": self.end, "step": self.step}
-        answer = self._ask("query_range", query=self._interpolate(expr), nocache=1, **span)
-        return [Series(r["metric"], {float(t): float(v) for t, v in r["values"]}) for r in answer["result"]]
+        response = self._ask("query_range", query=self._interpolate(expr), nocache=1, **span)
+        return [Series(r["metric"], {float(t): float(v) for t, v in r["values"]}) for r in response["result"]]
 
     def label_values(self, definition: str) -> list[str]:
         """Return what `label_values(series, label)` lists."""
@@ -79,9 +79,9 @@ class View:
         return expr
 
     def _ask(self, endpoint: str, **parameters: Any) -> Any:
-        answer = requests.get(f"{self.url}/api/v1/{endpoint}", params=parameters, timeout=30)
-        assert answer.status_code == 200, f"{answer.text}: {parameters}"
-        return answer.json()["data"]
+        response = requests.get(f"{self.url}/api/v1/{endpoint}", params=parameters, timeout=30)
+        assert response.status_code == 200, f"{response.text}: {parameters}"
+        return response.json()["data"]
 
 
 def _as_regex(chosen: Sequence[str]) -> str:
@@ -101,7 +101,7 @@ class Query:
     instant: bool
 
     def run(self, view: View) -> list[Series]:
-        """Return the answer as Grafana asks for it."""
+        """Return the response as Grafana asks for it."""
         return view.instant(self.expr) if self.instant else view.over_time(self.expr)
 
 
@@ -157,7 +157,7 @@ def _merge(frames: Sequence[Sequence[Row]]) -> list[Row]:
     for frame in frames:
         for row in frame:
             place = merged.setdefault(tuple(row[field] for field in common), {})
-            assert not {*row} & {*place} - {*common}, f"two rows that cannot be told apart: {row}, {place}"
+            assert not {*row} & {*place} - {*common}, f"two rows that cannot be distinguished: {row}, {place}"
             place.update(row)
     return list(merged.values())
 

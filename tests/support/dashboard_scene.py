@@ -131,7 +131,7 @@ def _exporter(directory: Path, portals: Sequence[Mapping[str, Any]]) -> Iterator
     file = directory / "config.yaml"
     file.write_text(yaml.safe_dump({"poll_interval": "15s", "poll_timeout": "10s", "portals": portals}))
     with exporter(directory, f"--config.file={file}") as program:
-        wait_for(lambda: program.answers("/-/ready"), "all portals polled")
+        wait_for(lambda: program.responds("/-/ready"), "all portals polled")
         yield program
 
 

@@ -83,7 +83,7 @@ VALID_BODY = envelope([RECORD])
 
 
 def http(status: int | str = 200, body: bytes = VALID_BODY, **headers: str) -> bytes:
-    """Return an HTTP response; an underscore in a header's name stands for a hyphen."""
+    """Return an HTTP response; underscores in names of headers become hyphens."""
     fields = {"Content-Type": "application/json", "Content-Length": str(len(body))}
     fields |= {name.replace("_", "-"): value for name, value in headers.items()}
     lines = [f"HTTP/1.1 {status} Whatever", *(f"{name}: {value}" for name, value in fields.items())]

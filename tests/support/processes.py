@@ -52,8 +52,8 @@ class Program:
         """What it has written so far."""
         return self.log_file.read_text(errors="replace")
 
-    def answers(self, path: str) -> bool:
-        """Tell whether it answers 200 on a path."""
+    def responds(self, path: str) -> bool:
+        """Return whether it responses 200 on a path."""
         try:
             return requests.get(self.url + path, timeout=5).status_code == 200
         except requests.ConnectionError:
@@ -70,7 +70,7 @@ def exporter(directory: Path, *flags: str, environment: Mapping[str, str] | None
 
 @contextlib.contextmanager
 def prometheus(directory: Path, config: Mapping[str, Any], *flags: str) -> Iterator[Program]:
-    """Run Prometheus, ready to answer, with its data in `directory / "data"`; blocks there are kept."""
+    """Run Prometheus, ready to response, with its data in `directory / "data"`; blocks there are kept."""
     file = _write_config(directory / "prometheus.yml", config)
     command = (
         "prometheus",
@@ -82,7 +82,7 @@ def prometheus(directory: Path, config: Mapping[str, Any], *flags: str) -> Itera
     )
     with _started(command, directory / "prometheus.log") as (process, log):
         program = Program(process, log, _logged_url(process, log))
-        wait_for(lambda: program.answers("/-/ready"), "Prometheus ready")
+        wait_for(lambda: program.responds("/-/ready"), "Prometheus ready")
         yield program
 
 
@@ -100,13 +100,13 @@ def alertmanager(directory: Path, config: Mapping[str, Any]) -> Iterator[Program
     )
     with _started(command, directory / "alertmanager.log") as (process, log):
         program = Program(process, log, _logged_url(process, log))
-        wait_for(lambda: program.answers("/-/ready"), "Alertmanager ready")
+        wait_for(lambda: program.responds("/-/ready"), "Alertmanager ready")
         yield program
 
 
 @contextlib.contextmanager
 def victoria_metrics(directory: Path, config: Mapping[str, Any]) -> Iterator[Program]:
-    """Run VictoriaMetrics, ready to take samples and to answer; `config` says what it scrapes."""
+    """Run VictoriaMetrics, ready to take samples and to response; `config` says what it scrapes."""
     file = _write_config(directory / "scrape.yml", config)
     address = f"127.0.0.1:{free_port()}"
     command = (
@@ -119,7 +119,7 @@ def victoria_metrics(directory: Path, config: Mapping[str, Any]) -> Iterator[Pro
     )
     with _started(command, directory / "victoria-metrics.log") as (process, log):
         program = Program(process, log, f"http://{address}")
-        wait_for(lambda: program.answers("/health"), "VictoriaMetrics ready")
+        wait_for(lambda: program.responds("/health"), "VictoriaMetrics ready")
         yield program
 
 

@@ -33,6 +33,6 @@ def values(found: Mapping[Series, float], name: str, *by: str) -> dict[tuple[str
         if given == name:
             texts = dict(labels)
             key = tuple(texts[label] for label in by)
-            assert key not in chosen, f"{by} do not tell the series of {name} apart"
+            assert key not in chosen, f"{by} do not distinguish the series of {name}"
             chosen[key] = value
     return chosen

@@ -1,4 +1,4 @@
-"""Each benchmark runs, on small input. What it measures here means nothing."""
+"""Each benchmark runs, on small input. The figures are meaningless."""
 
 import pytest
 

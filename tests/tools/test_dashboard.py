@@ -73,10 +73,10 @@ def test_selecting_a_portal_narrows_every_query(scene: Scene, database: str, que
     narrowed = {portal: query.run(scene.view(database, portal)) for portal in PORTALS}
     everything = query.run(scene.view(database))
     if all("portal" in series.labels for series in everything):
-        for portal, answer in narrowed.items():
-            assert {series.labels["portal"] for series in answer} <= {portal}
+        for portal, response in narrowed.items():
+            assert {series.labels["portal"] for series in response} <= {portal}
     else:
-        total = sum(series.last for answer in narrowed.values() for series in answer)
+        total = sum(series.last for response in narrowed.values() for series in response)
         assert total == pytest.approx(sum(series.last for series in everything))
         assert narrowed[NORTH] != everything
 
@@ -87,8 +87,8 @@ def test_selecting_an_owner_narrows_what_shows_keys(scene: Scene, database: str,
     if all("id" in series.labels for series in everything):
         for owner in {key.owner.display_name for key in scene.keys}:
             theirs = {key.id for key in scene.keys if key.owner.display_name == owner}
-            answer = query.run(scene.view(database, NORTH, SOUTH, owners=[owner]))
-            assert {series.labels["id"] for series in answer} <= theirs
+            response = query.run(scene.view(database, NORTH, SOUTH, owners=[owner]))
+            assert {series.labels["id"] for series in response} <= theirs
     else:
         assert "$owner" not in query.expr
 
@@ -180,8 +180,8 @@ def test_all_queries_of_a_table_return_the_same_rows(
     scene: Scene, database: str, title: str, portal: str
 ) -> None:
     """Some versions of Grafana merge nothing if one of several queries returns nothing."""
-    answers = [query.run(scene.view(database, portal)) for query in panel_queries(panel_of(title))]
-    rows = [{(s.labels["portal"], s.labels.get("id")) for s in answer} for answer in answers]
+    responses = [query.run(scene.view(database, portal)) for query in panel_queries(panel_of(title))]
+    rows = [{(s.labels["portal"], s.labels.get("id")) for s in response} for response in responses]
     assert all(row == rows[0] for row in rows)
 
 

@@ -1,4 +1,4 @@
-"""What the dashboard shows of what is gone: nothing, on Prometheus and on VictoriaMetrics."""
+"""The dashboard shows nothing that is gone, on Prometheus and on VictoriaMetrics."""
 
 import time
 from datetime import UTC, datetime
@@ -38,9 +38,9 @@ def test_a_deleted_key_has_no_row_and_without_an_exporter_all_is_empty(
                 wait_for(lambda: all(map(rows, TABLES)), "rows in every table")
                 portal.keys.pop(0)
                 count = f"docspace_api_keys == {len(portal.keys)}"
-                wait_for(lambda: view().instant(count), "the key seen to be deleted")
+                wait_for(lambda: view().instant(count), "the deleted key noticed")
                 assert rows("API keys, soonest to expire first") == len(portal.keys)
                 exporter.process.terminate()
-                wait_for(lambda: not view().instant("docspace_up"), "the exporter seen to be gone")
+                wait_for(lambda: not view().instant("docspace_up"), "the stopped exporter noticed")
                 assert list(map(rows, TABLES)) == [0] * len(TABLES)
                 assert [tile(view(), title) for title in TILES] == [None] * len(TILES)

@@ -1,4 +1,4 @@
-"""The examples in all documents, loaded by the programs that they are for."""
+"""The examples in all documents, loaded by the programs they are for."""
 
 import shutil
 import subprocess
@@ -26,7 +26,7 @@ def run(*command: str | Path, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the examples name stands beside them."""
+    """The directory of the examples, with the files that they refer to."""
     folder = tmp_path_factory.mktemp("examples")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.crt")
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load_collector_configuration(path: Path) -> None:
-    """Give promtool the part that is Prometheus' own; of the Collector's own, names alone are checked."""
+    """Check Prometheus' part with promtool, and the names in the Collector's own part."""
     document = yaml.safe_load(path.read_text())
     part = path.with_name("prometheus-receiver.yml")
     part.write_text(yaml.safe_dump(document["receivers"]["prometheus"]["config"]))
@@ -71,7 +71,7 @@ LOADERS: Mapping[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=str)
-def test_the_program_that_a_yaml_block_is_for_takes_it(block: Block, folder: Path) -> None:
+def test_the_program_that_a_yaml_block_is_for_accepts_it(block: Block, folder: Path) -> None:
     assert block.title in LOADERS, f"{block}: say in the first line, as a comment, which file this is"
     path = folder / block.title
     path.write_text(block.text)

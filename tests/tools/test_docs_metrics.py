@@ -1,4 +1,4 @@
-"""docs/metrics.md names what the program exposes, no more and no less, and its examples and queries work."""
+"""docs/metrics.md lists exactly what the program exposes, and its examples and queries work."""
 
 import json
 import re
@@ -51,7 +51,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         FaultyPortal(by_path(respond(), keys=odd, own_user=admin, members=nobody)) as malformed,
         processes.exporter(folder, f"--config.file={write_config(folder, demo, malformed)}") as exporter,
     ):
-        processes.wait_for(lambda: exporter.answers("/-/ready"), "the first polls")
+        processes.wait_for(lambda: exporter.responds("/-/ready"), "the first polls")
         text = requests.get(exporter.url + "/metrics", timeout=5).text
         job = {
             "job_name": "docspace",
@@ -151,9 +151,7 @@ def test_the_example_of_a_series_is_a_series_of_it(name: str, scene: Scene) -> N
 
 
 @pytest.mark.parametrize("name", LISTED)
-def test_the_query_of_a_series_says_what_it_is_good_for_and_answers_with_something(
-    name: str, scene: Scene
-) -> None:
+def test_the_query_of_a_series_has_a_purpose_and_returns_something(name: str, scene: Scene) -> None:
     (block,) = DOCUMENT.blocks_under(name, "promql")
     assert block.text.startswith("# ")
     assert name in block.text
@@ -161,11 +159,11 @@ def test_the_query_of_a_series_says_what_it_is_good_for_and_answers_with_somethi
 
 
 @pytest.mark.parametrize("block", [b for b in QUESTIONS.blocks if b.language == "promql"], ids=str)
-def test_a_query_among_the_questions_answers_with_something(block: documents.Block, scene: Scene) -> None:
+def test_each_query_of_the_faq_returns_something(block: documents.Block, scene: Scene) -> None:
     assert result(scene.prometheus, block.text)
 
 
-def test_it_says_of_each_series_that_nothing_uses_why_that_is() -> None:
+def test_it_says_why_nothing_uses_a_series() -> None:
     rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
     panels = json.loads(DASHBOARD.read_text())
     used = set(re.findall(r"docspace_\w+", json.dumps([rules, panels])))
@@ -185,12 +183,12 @@ def test_the_series_of_the_process_that_it_names_are_exposed(scene: Scene) -> No
     assert named <= {sample.name for family in scene.exposed.values() for sample in family.samples}
 
 
-def test_the_questions_count_the_series_right(scene: Scene) -> None:
+def test_the_faq_counts_the_series_correctly(scene: Scene) -> None:
     samples = [sample for family in scene.exposed.values() for sample in family.samples]
     of_some = {"docspace_api_key_malformed", "docspace_api_key_exception"}
     keys = Counter(
         sample.labels["id"] for sample in samples if "id" in sample.labels and sample.name not in of_some
     )
     of_portal = sum(sample.labels.get("portal") == "demo" and "id" not in sample.labels for sample in samples)
-    told = f"A key has at most {max(keys.values())} series, and a portal {of_portal} of its own"
-    assert any(told in text.plain for _, text in QUESTIONS.paragraphs)
+    expected = f"A key has at most {max(keys.values())} series, and a portal {of_portal} of its own"
+    assert any(expected in text.plain for _, text in QUESTIONS.paragraphs)

@@ -1,4 +1,4 @@
-"""The examples of docs/hardening.md as they are written: the exporter, curl and Prometheus run them."""
+"""The examples of docs/hardening.md, run by the exporter, curl and Prometheus."""
 
 import contextlib
 import re
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def addresses(folder: Path) -> Iterator[Mapping[str, str]]:
-    """Where an exporter serves as under each heading."""
+    """Where an exporter runs as described under each heading."""
     with contextlib.ExitStack() as stack:
         found = {}
         for heading in (PASSWORD, CERTIFICATES):
@@ -64,7 +64,7 @@ def addresses(folder: Path) -> Iterator[Mapping[str, str]]:
         (CERTIFICATES, "curl --cacert ca.crt"),
     ],
 )
-def test_curl_gets_the_metrics_as_an_example_says_and_not_otherwise(
+def test_curl_gets_the_metrics_only_as_the_example_shows(
     addresses: Mapping[str, str], folder: Path, heading: str, stranger: str
 ) -> None:
     def run(command: str) -> subprocess.CompletedProcess[str]:
@@ -72,10 +72,10 @@ def test_curl_gets_the_metrics_as_an_example_says_and_not_otherwise(
         words = shlex.split(f"{command} {there} --silent --show-error --fail")
         return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=10, check=False)
 
-    answer = run(examples(heading)["curl"])
-    assert "\ndocspace_exporter_build_info{" in answer.stdout, answer.stderr
-    refused = run(f"{stranger} https://{ADDRESS}/metrics")
-    assert (refused.returncode != 0, refused.stdout) == (True, ""), refused.stderr
+    response = run(examples(heading)["curl"])
+    assert "\ndocspace_exporter_build_info{" in response.stdout, response.stderr
+    rejected = run(f"{stranger} https://{ADDRESS}/metrics")
+    assert (rejected.returncode != 0, rejected.stdout) == (True, ""), rejected.stderr
 
 
 def test_prometheus_scrapes_as_the_examples_say(addresses: Mapping[str, str], folder: Path) -> None:
@@ -87,15 +87,15 @@ def test_prometheus_scrapes_as_the_examples_say(addresses: Mapping[str, str], fo
     with processes.prometheus(folder, config) as prometheus:
 
         def scraped() -> dict[str, str]:
-            answer = requests.get(f"{prometheus.url}/api/v1/targets", timeout=5).json()
-            targets = [one for one in answer["data"]["activeTargets"] if one["health"] != "unknown"]
+            response = requests.get(f"{prometheus.url}/api/v1/targets", timeout=5).json()
+            targets = [one for one in response["data"]["activeTargets"] if one["health"] != "unknown"]
             health = {one["scrapePool"]: f"{one['health']} {one['lastError']}" for one in targets}
             return health if len(health) == len(jobs) else {}
 
         assert processes.wait_for(scraped, "a scrape of both") == dict.fromkeys(addresses, "up ")
 
 
-def test_a_hash_is_made_as_the_document_says() -> None:
+def test_a_hash_is_created_as_documented() -> None:
     _, *arguments = shlex.split(examples(PASSWORD)["venv/bin/python"])
     made = subprocess.run(
         (sys.executable, *arguments),

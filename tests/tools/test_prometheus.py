@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes the exporter through all that happens to a portal."""
+"""Prometheus scrapes the exporter while a portal changes and fails."""
 
 import socket
 import time
@@ -47,11 +47,11 @@ class Scene:
 
     def query(self, expr: str) -> list[tuple[dict[str, str], float]]:
         """Return the series of an instant query, with their values."""
-        answer = requests.get(
+        response = requests.get(
             self.prometheus.url + "/api/v1/query", params={"query": expr}, timeout=10
         ).json()
-        assert answer["status"] == "success", answer
-        return [(series["metric"], float(series["value"][1])) for series in answer["data"]["result"]]
+        assert response["status"] == "success", response
+        return [(series["metric"], float(series["value"][1])) for series in response["data"]["result"]]
 
     def value(self, expr: str) -> float | None:
         """Return the one value of a query; None where there is none."""
@@ -99,8 +99,8 @@ def in_text_format(url: str) -> Behaviour:
     """Answer with the exporter's metrics in the text format, which Prometheus itself does not ask for."""
 
     def behave(connection: socket.socket, _: str) -> None:
-        answer = requests.get(url + "/metrics", headers={"Accept": "text/plain"}, timeout=5)
-        connection.sendall(http(200, answer.content, Content_Type=answer.headers["Content-Type"]))
+        response = requests.get(url + "/metrics", headers={"Accept": "text/plain"}, timeout=5)
+        connection.sendall(http(200, response.content, Content_Type=response.headers["Content-Type"]))
 
     return behave
 
@@ -148,7 +148,7 @@ def test_the_time_to_expiry_is_the_expiry_less_the_time_of_the_scrape(scene: Sce
     assert times_disagree(scene) == []
 
 
-def test_keys_and_their_times_outlast_the_portal_until_it_is_back(scene: Scene) -> None:
+def test_keys_and_their_times_stay_through_an_outage_of_the_portal(scene: Scene) -> None:
     count = scene.value('count(docspace_api_key_info{job="text"})')
     scene.stop_portal()
     wait_for(lambda: scene.value('docspace_up{job="text"}') == 0, "the portal seen to be down", timeout=5)
@@ -175,7 +175,7 @@ def test_a_deleted_key_is_gone(scene: Scene) -> None:
 def test_the_exporter_started_again_serves_the_same_series(scene: Scene, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(scene.portal.keys[-1].secret)
     with processes.exporter(tmp_path, *exporter_flags(tmp_path, scene.portal.url)) as other:
-        wait_for(lambda: other.answers("/-/ready"), "the first poll")
+        wait_for(lambda: other.responds("/-/ready"), "the first poll")
         texts = [requests.get(each.url + "/metrics", timeout=5).text for each in (scene.exporter, other)]
     first, second = (samples(text).keys() for text in texts)
     assert first == second

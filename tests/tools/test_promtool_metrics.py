@@ -1,4 +1,4 @@
-"""promtool finds nothing wrong with the exposition of whatever a portal sends."""
+"""promtool accepts the exposition, whatever a portal sends."""
 
 import subprocess
 from typing import Any

@@ -1,4 +1,4 @@
-"""The alert rules: Prometheus' tools accept them, stories tell what each does, runbooks what to do."""
+"""The alert rules: Prometheus' tools accept them, stories show what each does, runbooks what to do."""
 
 import itertools
 import re
@@ -52,14 +52,14 @@ SECTIONS: list[list[Case]] = [
 
 
 def run(*command: str | Path) -> str:
-    """Return what a command prints; raises AssertionError with it where the command fails."""
+    """Return what a command prints; raises AssertionError with it if the command fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def timelines(alert: str) -> Iterator[list[Case]]:
-    """Yield what each section of a story says of an alert, in the order of time."""
+    """Yield what each section of a story expects of an alert, in chronological order."""
     for section in SECTIONS:
         cases = [case for case in section if case["alertname"] == alert]
         yield sorted(cases, key=lambda case: int(case["eval_time"].removesuffix("m")))
@@ -83,22 +83,22 @@ def test_story(story: Path) -> None:
 
 
 def test_the_alerts_are_those_documented() -> None:
-    told = {name: (rule["labels"]["severity"], rule["for"]) for name, rule in ALERTS.items()}
-    assert told == SEVERITY_AND_WAIT
+    found = {name: (rule["labels"]["severity"], rule["for"]) for name, rule in ALERTS.items()}
+    assert found == SEVERITY_AND_WAIT
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_a_story_tells_when_it_fires(alert: str) -> None:
+def test_a_story_shows_when_it_fires(alert: str) -> None:
     assert any(case["exp_alerts"] for cases in timelines(alert) for case in cases)
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_a_story_tells_when_it_must_not_fire(alert: str) -> None:
+def test_a_story_shows_when_it_must_not_fire(alert: str) -> None:
     assert any(cases and not cases[0]["exp_alerts"] for cases in timelines(alert))
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_a_story_tells_when_it_resolves(alert: str) -> None:
+def test_a_story_shows_when_it_resolves(alert: str) -> None:
     assert any(
         earlier["exp_alerts"] and not later["exp_alerts"]
         for cases in timelines(alert)
@@ -128,11 +128,11 @@ def test_its_runbook_is_a_heading_of_the_documentation(alert: str) -> None:
     assert f"## {alert}\n" in RUNBOOKS.read_text()
 
 
-def test_the_documentation_tells_of_no_other_alert() -> None:
+def test_the_documentation_describes_no_other_alert() -> None:
     assert set(re.findall(r"^##+ (DocSpace\w+)$", RUNBOOKS.read_text(), re.MULTILINE)) == set(ALERTS)
 
 
-def test_an_imminent_expiry_silences_the_same_key_expiring_soon_and_nothing_else(tmp_path: Path) -> None:
+def test_an_imminent_expiry_inhibits_expiring_soon_of_the_same_key_and_nothing_else(tmp_path: Path) -> None:
     key = {"portal": "acme", "id": "k1"}
     imminent = key | {"alertname": "DocSpaceApiKeyExpiryImminent", "severity": "critical"}
     soon = key | {"alertname": "DocSpaceApiKeyExpiringSoon", "severity": "warning"}

@@ -1,4 +1,4 @@
-"""The page for people as Chromium shows it."""
+"""The status page in Chromium."""
 
 import contextlib
 import re
@@ -63,7 +63,7 @@ def exporting(folder: Path, portal: DemoPortal) -> Iterator[Program]:
     configuration = {"portals": [{"url": portal.url, "name": "acme", "api_key": portal.keys[-1].secret}]}
     (folder / "config.yaml").write_text(yaml.safe_dump(configuration))
     with processes.exporter(folder, "--config.file=config.yaml") as exporter:
-        wait_for(lambda: exporter.answers("/-/ready"), "the first poll")
+        wait_for(lambda: exporter.responds("/-/ready"), "the first poll")
         yield exporter
 
 
@@ -79,7 +79,7 @@ def names(chromium: Browser) -> list[str]:
     return list(chromium.shown(NAMES))
 
 
-def test_the_key_soonest_to_expire_stands_first_and_links_to_where_it_is_rotated(
+def test_the_key_that_expires_first_is_first_and_links_to_where_it_is_rotated(
     chromium: Browser, page: str
 ) -> None:
     chromium.open(page)
@@ -94,7 +94,7 @@ def test_every_key_is_there_under_its_own_name(chromium: Browser, page: str, key
     assert sorted(names(chromium)) == sorted(key.name for key in keys)
 
 
-def test_nothing_on_the_page_breaks_its_own_rules(chromium: Browser, page: str) -> None:
+def test_the_page_does_not_violate_its_content_security_policy(chromium: Browser, page: str) -> None:
     chromium.open(page)
     type_in(chromium, "<b>")
     assert names(chromium) == ['"Отдел <b>продаж</b>" \\ & Co']
@@ -147,9 +147,7 @@ def test_a_filter_that_matches_nothing_says_so(chromium: Browser, page: str) -> 
     assert "nightly backup" in names(chromium)
 
 
-def test_emptying_the_filter_of_a_filtered_page_brings_all_keys_back(
-    chromium: Browser, page: str, keys: list[DemoKey]
-) -> None:
+def test_clearing_the_filter_shows_all_keys_again(chromium: Browser, page: str, keys: list[DemoKey]) -> None:
     chromium.open(page + "?filter=carla")
     assert len(names(chromium)) == 3
     empty(chromium)

@@ -27,7 +27,7 @@ def test_rows_answer_in_order_of_urgency() -> None:
     ]
 
 
-def test_panels_have_ids_of_their_own() -> None:
+def test_panels_have_unique_ids() -> None:
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
     assert len(set(ids)) == len(ids)
 
@@ -73,7 +73,7 @@ def test_coloured_cells_are_coloured_by_grafana_9(panel: dict[str, Any]) -> None
         assert cell["type"] == "color-text" or cell["mode"] == "basic"
 
 
-def test_everything_asks_the_data_source_that_is_chosen() -> None:
+def test_everything_uses_the_selected_data_source() -> None:
     asking = [*PANELS, *ANNOTATIONS, *(variable for variable in VARIABLES if variable["type"] == "query")]
     chosen = {"type": "prometheus", "uid": "${datasource}"}
     assert all(part["datasource"] == chosen for part in asking)

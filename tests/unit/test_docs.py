@@ -103,8 +103,8 @@ def test_the_limits_on_clients_are_documented() -> None:
     }
     (text,) = limits
     for limit in (
-        f"its request headers within {server.REQUEST_DEADLINE} seconds",
-        f"in at most {server.HEAD_LIMIT // 1024} KiB",
+        f"at most {server.HEAD_LIMIT // 1024} KiB of request headers",
+        f"request headers within {server.REQUEST_DEADLINE} seconds",
         f"the TLS handshake within {server.HANDSHAKE_DEADLINE:g} seconds",
         f"response within {middleware.WRITE_DEADLINE:g} seconds",
         f"--web.max-requests ({options.WebOptions().max_requests})",
@@ -114,5 +114,5 @@ def test_the_limits_on_clients_are_documented() -> None:
 
 def test_the_limits_on_passwords_are_documented() -> None:
     text = " ".join(text.plain for _, text in DOCUMENTS["docs/hardening.md"].paragraphs)
-    assert f"up to {passwords.MAX_WAITING} wait" in text
+    assert f"up to {passwords.MAX_WAITING} requests wait" in text
     assert f"at most {passwords.LONGEST_PASSWORD} bytes" in text

@@ -20,7 +20,7 @@ def test_a_link_leads_to_the_file(tmp_path: Path) -> None:
     assert files.read(tmp_path / "link") == b"a"
 
 
-def test_a_file_without_an_end_is_refused(tmp_path: Path) -> None:
+def test_an_endless_file_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     os.truncate(file, files.SIZE_LIMIT + 1)
@@ -37,7 +37,7 @@ def test_a_file_without_an_end_is_refused(tmp_path: Path) -> None:
         ("a\0b", "its path is not valid"),
     ],
 )
-def test_what_is_no_file_is_refused_at_once(tmp_path: Path, name: str, reason: str) -> None:
+def test_anything_but_a_regular_file_is_rejected_at_once(tmp_path: Path, name: str, reason: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     for use in (files.read, files.check):
         with pytest.raises(OSError, match=reason) as caught:

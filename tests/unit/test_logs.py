@@ -43,7 +43,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 @pytest.mark.parametrize(("level", "count"), [("debug", 4), ("info", 3), ("warn", 2), ("error", 1)])
 @pytest.mark.parametrize("format_", logs.FORMATS)
-def test_an_event_is_one_line_from_the_level_up(
+def test_a_message_of_the_level_or_above_is_one_line(
     capsys: pytest.CaptureFixture[str], level: str, count: int, format_: str
 ) -> None:
     logs.configure(level, format_)
@@ -60,7 +60,7 @@ def test_logfmt_lines_begin_with_time_level_and_message(capsys: pytest.CaptureFi
     assert rest == 'level=warn msg="It broke" portal="a \\"b\\""'
 
 
-def test_json_lines_hold_all_that_was_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_lines_contain_the_whole_message(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("debug", "json")
     log()
     said = [json.loads(line) for line in lines(capsys)]
@@ -70,14 +70,14 @@ def test_json_lines_hold_all_that_was_said(capsys: pytest.CaptureFixture[str]) -
         assert line == {"msg": f"Said {NASTY}", "portal": NASTY, "keys": 5}
 
 
-def test_json_lines_hold_errors(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_lines_contain_errors(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("info", "json")
     logging.getLogger("docspace_exporter").error("Broken", exc_info=KeyError("why"))
     (line,) = lines(capsys)
     assert json.loads(line)["exc_info"] == "KeyError: 'why'"
 
 
-def test_libraries_speak_from_warnings_up_and_urllib3_never(capsys: pytest.CaptureFixture[str]) -> None:
+def test_libraries_log_warnings_and_urllib3_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("debug", "json")
     log("hypercorn.error")
     log("urllib3.connectionpool")

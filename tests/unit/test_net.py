@@ -21,6 +21,6 @@ def test_listen_addresses_are_split(address: str, expected: tuple[str, int]) -> 
 @pytest.mark.parametrize(
     "address", ["", "10059", "localhost", "::1:10059", ":port", ":65536", "host:-1", "host:"]
 )
-def test_invalid_listen_addresses_are_refused(address: str) -> None:
+def test_invalid_listen_addresses_are_rejected(address: str) -> None:
     with pytest.raises(net.AddressError, match="expected host:port, :port or"):
         net.split_listen_address(address)

@@ -15,7 +15,7 @@ from tests.support.samples import samples, values
 SUCCESSFUL = "docspace_exporter_config_last_reload_successful"
 
 
-def test_what_nobody_foresaw_changes_nothing_and_is_told_without_its_text(
+def test_an_unexpected_error_changes_nothing_and_is_reported_without_its_text(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def load() -> Config:

@@ -23,7 +23,7 @@ def made(script: str) -> Iterator[str]:
         yield from (word for word in arguments.split() if "=" not in word)
 
 
-def test_the_unit_tests_run_on_every_python_that_the_package_is_for() -> None:
+def test_the_unit_tests_run_on_every_supported_python() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     prefix = "Programming Language :: Python :: "
     named = [line.removeprefix(prefix) for line in project["classifiers"] if line.startswith(prefix)]
@@ -38,16 +38,16 @@ def test_every_target_of_make_that_they_name_exists() -> None:
 
 
 @pytest.mark.parametrize("action", sorted({step["uses"] for _, step in STEPS if "uses" in step}))
-def test_no_action_can_be_replaced_behind_our_back(action: str) -> None:
+def test_every_action_is_pinned(action: str) -> None:
     assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action)
 
 
 @pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
-def test_every_job_says_what_it_may_do_and_for_how_long(job: dict[str, Any]) -> None:
+def test_every_job_declares_its_permissions_and_a_timeout(job: dict[str, Any]) -> None:
     assert "permissions" in job
     assert "timeout-minutes" in job or "uses" in job
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=WORKFLOWS)
-def test_a_job_may_do_nothing_that_it_does_not_say(workflow: dict[str, Any]) -> None:
+def test_a_job_has_only_the_permissions_it_declares(workflow: dict[str, Any]) -> None:
     assert workflow["permissions"] == {}

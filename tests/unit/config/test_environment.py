@@ -46,7 +46,7 @@ def test_an_empty_variable_is_the_same_as_none() -> None:
     assert load(DOCSPACE_NAME="", DOCSPACE_POLL_INTERVAL="", DOCSPACE_ALLOW_HTTP="") == load()
 
 
-def test_other_variables_are_passed_over() -> None:
+def test_other_variables_are_ignored() -> None:
     assert load(DOCSPACE_EXPORTER_VERSION="1", DOCSPACE_OTHER="x", PATH="/bin") == load()
 
 
@@ -60,7 +60,7 @@ def test_plain_http_is_allowed_by_a_word_or_a_number(text: str, allowed: bool) -
         assert errors(DOCSPACE_URL="http://acme.example", DOCSPACE_ALLOW_HTTP=text)
 
 
-def test_mistakes_name_the_variables_and_come_together() -> None:
+def test_errors_name_the_variables_and_are_reported_together() -> None:
     assert errors(
         DOCSPACE_URL="http://acme.example",
         DOCSPACE_NAME="\udcff",
@@ -89,7 +89,7 @@ def test_a_missing_key_names_the_variable_to_set() -> None:
         ("sk-hunter2\udcff", "contains characters other than printable ASCII: copy the key again"),
     ],
 )
-def test_a_key_that_is_not_printable_ascii_is_refused_and_not_quoted(key: str, error: str) -> None:
+def test_a_key_that_is_not_printable_ascii_is_rejected_and_not_quoted(key: str, error: str) -> None:
     assert errors(DOCSPACE_API_KEY=key) == (f"DOCSPACE_API_KEY: {error}",)
 
 

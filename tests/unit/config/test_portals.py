@@ -1,4 +1,4 @@
-"""What a configuration file may say, and how its errors are told."""
+"""What a configuration file may say, and how errors are reported."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ def errors(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("bad", BAD_FILES, ids=[bad.stem for bad in BAD_FILES])
-def test_a_bad_file_is_refused_in_the_words_of_its_comment(bad: Path, path: Path) -> None:
+def test_an_invalid_file_is_rejected_with_the_error_in_its_comment(bad: Path, path: Path) -> None:
     shutil.copy(bad, path)
     lines = bad.read_text().splitlines()
     expected = [line[2:] for line in lines if line.startswith("# ")]
@@ -53,13 +53,13 @@ def test_there_are_bad_files() -> None:
     assert len(BAD_FILES) > 80
 
 
-def test_a_mistake_begins_with_the_path_of_the_file(path: Path) -> None:
+def test_an_error_begins_with_the_path_of_the_file(path: Path) -> None:
     path.write_text("portals: []")
     with pytest.raises(ConfigError, match=rf"^{path}: portals: is missing or empty"):
         load_file(path)
 
 
-def test_a_file_that_is_not_there_is_told(path: Path) -> None:
+def test_a_missing_file_is_reported(path: Path) -> None:
     assert errors(path) == ["cannot be read: No such file or directory"]
 
 
@@ -110,7 +110,7 @@ def test_every_field_is_read(path: Path) -> None:
     assert config.places == (f"{path}: portals[0].", f"{path}: portals[1].")
 
 
-def test_what_is_not_given_has_its_default(path: Path) -> None:
+def test_fields_that_are_not_set_have_defaults(path: Path) -> None:
     portal = load_portal(path)
     assert portal == Portal(
         name="acme.example",
@@ -125,7 +125,7 @@ def test_what_is_not_given_has_its_default(path: Path) -> None:
     )
 
 
-def test_null_is_the_same_as_not_given(path: Path) -> None:
+def test_null_is_the_same_as_not_set(path: Path) -> None:
     fields = ("name", "labels", "export_owner", "poll_timeout", "allow_http", "proxy_url", "tls_config")
     given = load_portal(path, **dict.fromkeys(fields, "null"))
     assert given == load_portal(path)
@@ -204,7 +204,7 @@ def test_a_date_for_a_name_is_text(path: Path) -> None:
     assert load_portal(path, name="2026-11-24").name == "2026-11-24"
 
 
-def test_a_misspelt_field_does_not_hide_other_mistakes(path: Path) -> None:
+def test_a_misspelt_field_does_not_hide_other_errors(path: Path) -> None:
     path.write_text("portals: [{ulr: https://acme.example, api_key: 5}, {}, 7]")
     assert [error.partition(":")[0] for error in errors(path)] == [
         "portals[0].ulr",
@@ -234,7 +234,7 @@ class TestKeyFile:
         (path.parent / "key").write_bytes(content)
         assert load_portal(path, api_key_file="key").read_key() == "sk-1"
 
-    def test_a_changed_file_gives_the_new_key(self, path: Path) -> None:
+    def test_a_changed_file_provides_the_new_key(self, path: Path) -> None:
         portal = load_portal(path, api_key_file="key")
         for key in ("sk-1", "sk-2"):
             (path.parent / "key").write_text(key)
@@ -262,7 +262,7 @@ class TestKeyFile:
             (b"sk-" + b"a" * 8190, "is larger than 8192 bytes: expected only the API key"),
         ],
     )
-    def test_a_file_without_one_key_is_told_and_not_quoted(
+    def test_a_file_without_exactly_one_key_is_reported_and_not_quoted(
         self, path: Path, content: bytes, message: str
     ) -> None:
         (path.parent / "key").write_bytes(content)
@@ -288,6 +288,6 @@ class TestKeyFile:
             ('"a\\0b"', "its path is not valid"),
         ],
     )
-    def test_a_file_that_cannot_be_read_is_told(self, path: Path, file: str, reason: str) -> None:
+    def test_an_unreadable_file_is_reported(self, path: Path, file: str, reason: str) -> None:
         with pytest.raises(KeyUnreadableError, match=rf"^cannot read {path.parent}.*: {reason}$"):
             load_portal(path, api_key_file=file).read_key()

@@ -1,4 +1,4 @@
-"""Reading YAML: what is refused, where it stands, and that nothing of it is quoted."""
+"""Reading YAML: what is rejected, with which position, and that nothing of it is quoted."""
 
 from pathlib import Path
 
@@ -34,9 +34,7 @@ from docspace_exporter.config.strict_yaml import YamlError, read_yaml, unknown_f
         (b"[" * 1000, "is nested too deeply"),
     ],
 )
-def test_a_mistake_is_told_with_its_place_and_nothing_of_the_file(
-    tmp_path: Path, content: bytes, error: str
-) -> None:
+def test_an_error_has_its_position_and_quotes_nothing(tmp_path: Path, content: bytes, error: str) -> None:
     path = tmp_path / "bad.yml"
     path.write_bytes(content)
     with pytest.raises(YamlError) as caught:
@@ -54,7 +52,7 @@ def test_a_mistake_is_told_with_its_place_and_nothing_of_the_file(
         ("/dev/zero", "/dev/zero: cannot be read: it is not a regular file"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_a_mistake(path: str, error: str) -> None:
+def test_an_unreadable_file_is_an_error(path: str, error: str) -> None:
     with pytest.raises(YamlError) as caught:
         read_yaml(Path(path))
     assert str(caught.value) == error
@@ -70,12 +68,12 @@ def test_a_file_that_cannot_be_read_is_a_mistake(path: str, error: str) -> None:
         (b"a: &b {c: 1, d: 1}\ne: {<<: *b, d: 2}", {"a": {"c": 1, "d": 1}, "e": {"c": 1, "d": 2}}),
     ],
 )
-def test_a_good_file_is_read(tmp_path: Path, content: bytes, value: object) -> None:
+def test_a_valid_file_is_read(tmp_path: Path, content: bytes, value: object) -> None:
     path = tmp_path / "good.yml"
     path.write_bytes(content)
     assert read_yaml(path) == value
 
 
-def test_a_misspelt_field_is_told_with_the_nearest_right_one() -> None:
+def test_a_misspelt_field_is_reported_with_a_suggestion() -> None:
     assert unknown_field("portal", ["portals", "poll_interval"]) == "unknown field; did you mean portals?"
     assert unknown_field("x", ["portals", "poll_interval"]) == "unknown field"

@@ -1,4 +1,4 @@
-"""What a web configuration file may say, and how its errors are told."""
+"""What a web configuration file may say, and how errors are reported."""
 
 import logging
 import os
@@ -49,7 +49,7 @@ basic_auth_users:
 
 @pytest.fixture
 def authority(tmp_path: Path) -> trustme.CA:
-    """Certificates stand beside the web configuration."""
+    """Certificates are next to the web configuration."""
     return write_certificates(tmp_path)
 
 
@@ -67,17 +67,17 @@ def errors(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("bad", BAD_FILES, ids=[bad.stem for bad in BAD_FILES])
-def test_a_bad_file_is_refused_in_the_words_of_its_comment(bad: Path, path: Path) -> None:
+def test_an_invalid_file_is_rejected_with_the_error_in_its_comment(bad: Path, path: Path) -> None:
     shutil.copy(bad, path)
     expected = [line[2:] for line in bad.read_text().splitlines() if line.startswith("# ")]
     assert errors(path) == expected
-    told = "\n".join(expected)
-    assert "hunter" not in told
-    assert "PRIVATE" not in told
-    assert "A2LW7" not in told
+    reported = "\n".join(expected)
+    assert "hunter" not in reported
+    assert "PRIVATE" not in reported
+    assert "A2LW7" not in reported
 
 
-def test_an_encrypted_key_is_refused_without_asking_for_its_password(path: Path) -> None:
+def test_an_encrypted_key_is_rejected_without_prompting_for_its_password(path: Path) -> None:
     key = serialization.load_pem_private_key((path.parent / "server.key").read_bytes(), None)
     (path.parent / "locked.key").write_bytes(
         key.private_bytes(
@@ -92,7 +92,7 @@ def test_an_encrypted_key_is_refused_without_asking_for_its_password(path: Path)
     ]
 
 
-def test_a_key_of_another_kind_than_the_certificates_is_refused(path: Path) -> None:
+def test_a_key_of_another_type_than_the_certificate_is_rejected(path: Path) -> None:
     key = rsa.generate_private_key(65537, 2048).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -101,7 +101,7 @@ def test_a_key_of_another_kind_than_the_certificates_is_refused(path: Path) -> N
     assert errors(path) == ["tls_server_config.key_file: is not the key of the certificate in cert_file"]
 
 
-def test_a_certificate_that_openssl_finds_too_weak_is_refused(path: Path, authority: trustme.CA) -> None:
+def test_a_certificate_that_openssl_finds_too_weak_is_rejected(path: Path, authority: trustme.CA) -> None:
     key = rsa.generate_private_key(65537, 1024)
     write_pair_of_name(authority, x509.DNSName("localhost"), path.parent / "weak", key)
     path.write_text("tls_server_config: {cert_file: weak.crt, key_file: weak.key}")
@@ -139,13 +139,13 @@ def test_hashes_are_not_in_a_representation(path: Path) -> None:
     assert repr(load(path)) == "WebConfig(tls=True, users=['prometheus'])"
 
 
-def test_hashes_of_all_common_tools_are_taken(path: Path) -> None:
+def test_hashes_of_all_common_tools_are_accepted(path: Path) -> None:
     for kind in ("2a", "2b", "2y"):
         path.write_text(f"basic_auth_users: {{prometheus: ${kind}{HASH[3:]}}}")
         assert load(path).users["prometheus"].startswith(f"${kind}$04$".encode())
 
 
-def test_a_file_that_is_not_there_is_an_error_with_its_name(path: Path) -> None:
+def test_a_missing_file_is_an_error_with_its_name(path: Path) -> None:
     assert errors(path) == ["cannot be read: No such file or directory"]
 
 
@@ -156,7 +156,7 @@ def always_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("always_look")
-def test_a_changed_file_is_in_force_at_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_changed_file_takes_effect_at_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     path.write_text("")
     watched = WatchedWebConfig(path)
@@ -165,7 +165,7 @@ def test_a_changed_file_is_in_force_at_once(path: Path, caplog: pytest.LogCaptur
     assert caplog.messages == ["Web configuration reloaded"]
 
 
-def test_files_are_not_looked_at_for_every_client(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_not_checked_for_every_client(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_text("")
     watched = WatchedWebConfig(path)
     path.write_text(f"basic_auth_users: {{prometheus: {HASH}}}")
@@ -200,7 +200,7 @@ def test_a_swapped_symbolic_link_counts_as_a_change(path: Path, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("always_look")
-def test_a_broken_new_file_leaves_the_old_in_force_and_is_logged_once(
+def test_an_invalid_new_file_leaves_the_old_one_in_effect_and_is_logged_once(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.write_text(f"basic_auth_users: {{prometheus: {HASH}}}")
@@ -213,7 +213,7 @@ def test_a_broken_new_file_leaves_the_old_in_force_and_is_logged_once(
 
 
 @pytest.mark.usefixtures("always_look")
-def test_what_nobody_foresaw_leaves_the_old_in_force_and_is_told_without_its_text(
+def test_an_unexpected_error_leaves_the_old_one_in_effect_and_is_reported_without_its_text(
     path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def break_down(_: Path) -> WebConfig:
@@ -232,7 +232,7 @@ def test_what_nobody_foresaw_leaves_the_old_in_force_and_is_told_without_its_tex
 
 
 @pytest.mark.usefixtures("always_look")
-def test_another_breakage_is_logged_too_and_a_mended_file_is_read(
+def test_another_error_is_logged_too_and_a_corrected_file_is_read(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.write_text(f"basic_auth_users: {{prometheus: {HASH}}}")
@@ -248,7 +248,7 @@ def test_another_breakage_is_logged_too_and_a_mended_file_is_read(
 
 
 @pytest.mark.usefixtures("always_look")
-def test_a_file_that_a_broken_one_names_may_come_later(path: Path, authority: trustme.CA) -> None:
+def test_a_file_that_an_invalid_one_refers_to_may_be_created_later(path: Path, authority: trustme.CA) -> None:
     path.write_text(TLS + "}")
     watched = WatchedWebConfig(path)
     first = watched.current()
@@ -276,7 +276,7 @@ def test_a_file_that_a_broken_one_names_may_come_later(path: Path, authority: tr
         ),
     ],
 )
-def test_protection_is_not_dropped_while_running(
+def test_protection_cannot_be_disabled_while_running(
     path: Path, before: str, after: str, error: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.write_text(before)

@@ -32,7 +32,7 @@ def address() -> Iterator[tuple[str, int]]:
         yield address
 
 
-def test_head_answers_as_get_does_without_a_body(address: tuple[str, int]) -> None:
+def test_head_responds_like_get_without_a_body(address: tuple[str, int]) -> None:
     by_get, by_head = get(address, "/metrics"), get(address, "/metrics", "HEAD")
     assert by_head.status_code == by_get.status_code == 200
     assert by_head.headers["Content-Length"] == str(len(by_get.content))
@@ -42,9 +42,9 @@ def test_head_answers_as_get_does_without_a_body(address: tuple[str, int]) -> No
 @pytest.mark.parametrize("path", ["/metrics", "/", "/-/healthy", "/-/ready"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"])
 def test_other_methods_are_405_with_allow(address: tuple[str, int], path: str, method: str) -> None:
-    answer = get(address, path, method)
-    assert answer.status_code == 405
-    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD"}
+    received = get(address, path, method)
+    assert received.status_code == 405
+    assert set(received.headers["Allow"].split(", ")) == {"GET", "HEAD"}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_other_paths_are_404(address: tuple[str, int], path: str) -> None:
     connection.close()
 
 
-def test_gzip_is_used_where_it_is_accepted(address: tuple[str, int]) -> None:
+def test_gzip_is_used_if_it_is_accepted(address: tuple[str, int]) -> None:
     assert "Content-Encoding" not in get(address, "/metrics").headers
     assert (
         get(address, "/metrics", **{"Accept-Encoding": "br, gzip;q=0.5"}).headers["Content-Encoding"]
@@ -75,31 +75,31 @@ def test_the_content_type_is_that_of_the_format_asked_for(address: tuple[str, in
 
 
 def test_reload_is_forbidden_unless_enabled(address: tuple[str, int]) -> None:
-    answer = get(address, "/-/reload", "POST")
-    assert answer.status_code == 403
-    assert "--web.enable-lifecycle" in answer.text
+    received = get(address, "/-/reload", "POST")
+    assert received.status_code == 403
+    assert "--web.enable-lifecycle" in received.text
 
 
-def test_reload_tells_what_is_wrong_with_the_configuration() -> None:
+def test_reload_returns_the_errors_in_the_configuration() -> None:
     errors = [["a: is wrong", "b: is wrong"], []]
     with serving(GatedExposition(), WebOptions(enable_lifecycle=True), lambda: errors.pop(0)) as address:
-        refused, taken = get(address, "/-/reload", "POST"), get(address, "/-/reload", "POST")
-        assert (refused.status_code, refused.text) == (500, "a: is wrong\nb: is wrong\n")
-        assert taken.status_code == 200
+        first, second = get(address, "/-/reload", "POST"), get(address, "/-/reload", "POST")
+        assert (first.status_code, first.text) == (500, "a: is wrong\nb: is wrong\n")
+        assert second.status_code == 200
         assert get(address, "/-/reload").status_code == 405
 
 
-def test_one_scrape_too_many_gets_503_and_the_others_their_answer() -> None:
+def test_one_scrape_too_many_gets_503_and_the_others_their_response() -> None:
     exposition = GatedExposition()
     exposition.may_end.clear()
     with serving(exposition, WebOptions(max_requests=2)) as address, ThreadPoolExecutor(2) as clients:
         working = [clients.submit(get, address, "/metrics") for _ in range(2)]
         for _ in working:
             assert exposition.rendering.acquire(timeout=10)
-        refused = get(address, "/metrics")
+        rejected = get(address, "/metrics")
         exposition.may_end.set()
-        assert refused.status_code == 503
-        assert [answer.result().status_code for answer in working] == [200, 200]
+        assert rejected.status_code == 503
+        assert [received.result().status_code for received in working] == [200, 200]
         assert get(address, "/metrics").status_code == 200
 
 
@@ -110,7 +110,7 @@ def test_no_limit_on_scrapes_when_it_is_0() -> None:
 
 @contextlib.contextmanager
 def client_that_begins_to_read(address: tuple[str, int]) -> Iterator[socket.socket]:
-    """Ask for the metrics, and read no more than that the answer is good."""
+    """Ask for the metrics, and read only the status."""
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(10)
@@ -120,25 +120,27 @@ def client_that_begins_to_read(address: tuple[str, int]) -> Iterator[socket.sock
         yield client
 
 
-def test_clients_that_do_not_read_on_do_not_count_as_scrapes() -> None:
+def test_clients_that_stop_reading_do_not_count_as_scrapes() -> None:
     with (
         serving(GatedExposition(LARGE), WebOptions(max_requests=1)) as address,
         contextlib.ExitStack() as slow,
     ):
         for _ in range(3):
             slow.enter_context(client_that_begins_to_read(address))
-        answer = get(address, "/metrics")
-        assert (answer.status_code, len(answer.content)) == (200, LARGE)
+        received = get(address, "/metrics")
+        assert (received.status_code, len(received.content)) == (200, LARGE)
 
 
-def test_a_client_that_does_not_take_its_answer_in_time_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_does_not_read_its_response_in_time_is_disconnected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(middleware, "WRITE_DEADLINE", 0.3)
     with serving(GatedExposition(LARGE)) as address, client_that_begins_to_read(address) as client:
         time.sleep(0.6)
         assert len(read_all(client)) < LARGE
 
 
-def test_a_client_that_goes_away_half_way_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_disconnects_early_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     with serving(GatedExposition(LARGE)) as address:
         for _ in range(5):
             with client_that_begins_to_read(address):
@@ -167,7 +169,9 @@ def read_all(client: socket.socket, least: int = 0) -> bytes:
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /metrics HTTP/1.1\r\nHost: ", b"\x16\x03\x01"])
-def test_a_request_that_is_not_whole_in_time_is_cut_off(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_does_not_complete_its_request_in_time_is_disconnected(
+    sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "REQUEST_DEADLINE", 0.3)
     with serving(GatedExposition()) as address, socket.create_connection(address, timeout=10) as client:
         client.sendall(sent)
@@ -189,15 +193,15 @@ WEBSOCKET_REQUEST = (
 
 
 @pytest.mark.parametrize("request_", [http2_request(), WEBSOCKET_REQUEST], ids=["HTTP/2", "WebSocket"])
-def test_other_protocols_get_no_answer(address: tuple[str, int], request_: bytes) -> None:
+def test_other_protocols_get_no_response(address: tuple[str, int], request_: bytes) -> None:
     with socket.create_connection(address, timeout=5) as client:
         client.sendall(request_)
-        answer = read_all(client)
-    assert b"#########" not in answer
-    assert not answer.startswith(b"HTTP/1.1")
+        received = read_all(client)
+    assert b"#########" not in received
+    assert not received.startswith(b"HTTP/1.1")
 
 
-def test_a_head_without_end_is_refused(address: tuple[str, int]) -> None:
+def test_endless_headers_are_rejected(address: tuple[str, int]) -> None:
     with socket.create_connection(address, timeout=10) as client:
         client.sendall(b"GET /metrics HTTP/1.1\r\nHost: exporter\r\nX: " + b"x" * server.HEAD_LIMIT * 2)
         assert not read_all(client).startswith(b"HTTP/1.1 200")
@@ -213,7 +217,7 @@ def test_a_scrape_that_fails_inside_is_one_500_and_one_log_line(caplog: pytest.L
     assert "sk-secret" not in caplog.text + failed.text
 
 
-def test_the_metrics_may_stand_at_another_path_even_the_root() -> None:
+def test_the_metrics_can_be_at_another_path_even_the_root() -> None:
     with serving(GatedExposition(), WebOptions(telemetry_path="/keys", status_page=False)) as address:
         assert get(address, "/keys").status_code == 200
         assert get(address, "/metrics").status_code == 404
@@ -228,11 +232,11 @@ def test_without_the_status_page_the_root_only_links_to_the_metrics() -> None:
         assert get(address, "/-/static/status.js").status_code == 404
 
 
-def test_a_thousand_small_scrapes_at_once_are_answered_or_refused(address: tuple[str, int]) -> None:
+def test_a_thousand_small_scrapes_at_once_are_served_or_rejected(address: tuple[str, int]) -> None:
     with ThreadPoolExecutor(50) as clients:
-        answers = list(clients.map(lambda _: get(address, "/metrics").status_code, range(1000)))
-    assert set(answers) <= {200, 503}
-    assert answers.count(200) > 0
+        responses = list(clients.map(lambda _: get(address, "/metrics").status_code, range(1000)))
+    assert set(responses) <= {200, 503}
+    assert responses.count(200) > 0
 
 
 def test_without_a_host_it_listens_on_ipv4_and_ipv6() -> None:
@@ -242,7 +246,7 @@ def test_without_a_host_it_listens_on_ipv4_and_ipv6() -> None:
             socket.create_connection((host, port), timeout=5).close()
 
 
-def test_a_port_that_is_taken_is_said_so() -> None:
+def test_a_port_in_use_is_reported() -> None:
     with (
         server.listen("127.0.0.1:0") as listener,
         pytest.raises(server.ListenError, match=r"Address already in use: change --web\.listen-address"),
@@ -250,7 +254,7 @@ def test_a_port_that_is_taken_is_said_so() -> None:
         server.listen(f"127.0.0.1:{listener.getsockname()[1]}")
 
 
-def test_answers_are_sent_without_nagles_delay() -> None:
+def test_responses_are_sent_without_nagles_delay() -> None:
     accepted: list[int] = []
 
     async def app(scope: Scope, _: Receive, send: Send) -> None:

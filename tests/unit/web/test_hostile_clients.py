@@ -1,4 +1,4 @@
-"""Requests that no honest client sends: none is answered wrongly, holds a socket, or is worth a log line."""
+"""Requests that no well-behaved client sends: none gets a wrong response, keeps a socket, or is logged."""
 
 import contextlib
 import logging
@@ -45,7 +45,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 def exchange(address: Address, sent: bytes, *, end: bool = True) -> bytes:
-    """Return all that the server answers to these bytes before it ends the connection."""
+    """Return all that the server responses to these bytes before it ends the connection."""
     with socket.create_connection(address, timeout=10) as client:
         received = bytearray()
         with contextlib.suppress(ConnectionError):
@@ -57,8 +57,8 @@ def exchange(address: Address, sent: bytes, *, end: bool = True) -> bytes:
         return bytes(received)
 
 
-def statuses(answers: bytes) -> list[int]:
-    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)]
+def statuses(responses: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", responses)]
 
 
 def request(head: str, *headers: str, body: bytes = b"") -> bytes:
@@ -92,7 +92,7 @@ def request(head: str, *headers: str, body: bytes = b"") -> bytes:
         "body that never comes",
     ],
 )
-def test_no_connection_is_held_for_long(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_connection_is_kept_open_for_long(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "REQUEST_DEADLINE", 0.3)
     monkeypatch.setattr(server, "RESPONSE_DEADLINE", 0.3)
     with serving(GatedExposition(), WebOptions(enable_lifecycle=True)) as address:
@@ -115,7 +115,7 @@ def open_sockets() -> int:
     ],
     ids=["half a request", "a request", "body without end", "WebSocket without a key", "HTTP/2 preface only"],
 )
-def test_a_connection_that_its_client_has_ended_is_given_back_at_once(sent: bytes) -> None:
+def test_a_connection_closed_by_its_client_is_released_at_once(sent: bytes) -> None:
     with serving(GatedExposition()) as address:
         before = open_sockets()
         for _ in range(3):
@@ -142,11 +142,11 @@ def test_a_connection_that_its_client_has_ended_is_given_back_at_once(sent: byte
         "X",
     ],
 )
-def test_a_request_with_two_meanings_is_refused_once_and_for_all(address: Address, head: str) -> None:
+def test_an_ambiguous_request_is_rejected_and_the_connection_closed(address: Address, head: str) -> None:
     smuggled = request("GET /metrics HTTP/1.1")
-    answers = exchange(address, request("POST /-/healthy HTTP/1.1", head, body=smuggled))
-    assert [status // 100 for status in statuses(answers)] in ([4], [5])
-    assert b"#########" not in answers
+    responses = exchange(address, request("POST /-/healthy HTTP/1.1", head, body=smuggled))
+    assert [status // 100 for status in statuses(responses)] in ([4], [5])
+    assert b"#########" not in responses
 
 
 @pytest.mark.usefixtures("quiet")
@@ -178,23 +178,23 @@ def test_a_request_with_two_meanings_is_refused_once_and_for_all(address: Addres
         ("\x16\x03\x01", [], 400),
     ],
 )
-def test_an_odd_request_has_its_plain_answer(
+def test_an_unusual_request_gets_the_expected_response(
     address: Address, line: str, headers: list[str], expected: int
 ) -> None:
     assert statuses(exchange(address, request(line, *headers), end=False)) == [expected]
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_client_that_waits_to_be_told_to_go_on_is_told_so(address: Address) -> None:
+def test_a_client_that_expects_100_continue_gets_it(address: Address) -> None:
     sent = request("POST /-/reload HTTP/1.1", "Expect: 100-continue", "Content-Length: 5")
     assert statuses(exchange(address, sent, end=False)) == [100, 200]
 
 
 @pytest.mark.usefixtures("quiet")
-def test_requests_in_one_go_are_answered_in_order(address: Address) -> None:
+def test_pipelined_requests_are_served_in_order(address: Address) -> None:
     kept = b"HEAD /-/healthy HTTP/1.1\r\n" + HOST + b"\r\n" + b"GET /nothing HTTP/1.1\r\n" + HOST + b"\r\n"
-    answers = exchange(address, kept * 20 + request("GET /metrics HTTP/1.1"), end=False)
-    assert statuses(answers) == [200, 404] * 20 + [200]
+    responses = exchange(address, kept * 20 + request("GET /metrics HTTP/1.1"), end=False)
+    assert statuses(responses) == [200, 404] * 20 + [200]
 
 
 @pytest.mark.usefixtures("quiet")
@@ -221,11 +221,11 @@ def test_requests_in_one_go_are_answered_in_order(address: Address) -> None:
         max_size=20,
     )
 )
-def test_no_bytes_fail_inside(address: Address, parts: list[bytes]) -> None:
+def test_no_bytes_cause_an_internal_error(address: Address, parts: list[bytes]) -> None:
     assert 500 not in statuses(exchange(address, b"".join(parts)))
 
 
-def test_a_flood_of_status_pages_holds_up_no_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flood_of_status_pages_delays_no_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
     may_end = threading.Event()
     working = threading.Semaphore(0)
 
@@ -239,15 +239,17 @@ def test_a_flood_of_status_pages_holds_up_no_scrape(monkeypatch: pytest.MonkeyPa
         url = f"http://{host}:{port}"
         pages = [clients.submit(requests.get, url, timeout=10) for _ in range(30)]
         assert working.acquire(timeout=10)
-        wait_for(lambda: any(page.done() for page in pages), "a page refused")
+        wait_for(lambda: any(page.done() for page in pages), "a rejected page")
         assert requests.get(f"{url}/metrics", timeout=10).status_code == 200
         may_end.set()
-        answers = [page.result() for page in pages]
-    assert {answer.status_code for answer in answers} == {200, 503}
-    assert {answer.headers.get("Retry-After") for answer in answers if answer.status_code == 503} == {"1"}
+        responses = [page.result() for page in pages]
+    assert {response.status_code for response in responses} == {200, 503}
+    assert {response.headers.get("Retry-After") for response in responses if response.status_code == 503} == {
+        "1"
+    }
 
 
-def test_more_clients_than_the_first_limit_on_files_shut_nobody_out(tmp_path: Path) -> None:
+def test_more_clients_than_the_initial_limit_on_files_block_nobody(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
     try:
@@ -260,4 +262,4 @@ def test_more_clients_than_the_first_limit_on_files_shut_nobody_out(tmp_path: Pa
         address = ("127.0.0.1", int(program.url.rpartition(":")[2]))
         for _ in range(200):
             stack.enter_context(socket.create_connection(address, timeout=10))
-        assert program.answers("/metrics")
+        assert program.responds("/metrics")

@@ -61,7 +61,7 @@ def basic(credentials: bytes) -> bytes:
         b"bAsIc " + base64.b64encode(b"prometheus:exam:ple"),
     ],
 )
-def test_a_users_password_lets_in(port: int, authorization: bytes) -> None:
+def test_a_users_password_is_accepted(port: int, authorization: bytes) -> None:
     assert get(port, authorization).text == "hello"
 
 
@@ -89,8 +89,8 @@ def test_a_users_password_lets_in(port: int, authorization: bytes) -> None:
     ],
 )
 def test_anything_else_is_unauthorized(port: int, authorization: bytes) -> None:
-    answer = get(port, authorization)
-    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Basic")
+    response = get(port, authorization)
+    assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Basic")
 
 
 @pytest.mark.parametrize(
@@ -126,37 +126,37 @@ def test_without_users_nobody_needs_a_password(path: Path) -> None:
         assert get(port).text == "hello"
 
 
-def test_a_removed_user_is_refused_though_remembered(path: Path, port: int) -> None:
+def test_a_removed_user_is_rejected_although_cached(path: Path, port: int) -> None:
     assert get(port, basic(b"prometheus:exam:ple")).status_code == 200
     path.write_text(f"basic_auth_users: {{grafana: {hashed('other')}}}")
     assert get(port, basic(b"prometheus:exam:ple")).status_code == 401
     assert get(port, basic(b"grafana:other")).status_code == 200
 
 
-def test_a_changed_password_is_in_force_at_once(path: Path, port: int) -> None:
+def test_a_changed_password_takes_effect_at_once(path: Path, port: int) -> None:
     assert get(port, basic(b"prometheus:exam:ple")).status_code == 200
     path.write_text(f"basic_auth_users: {{prometheus: {hashed('changed')}}}")
     assert get(port, basic(b"prometheus:exam:ple")).status_code == 401
     assert get(port, basic(b"prometheus:changed")).status_code == 200
 
 
-def test_a_password_too_many_is_put_off_but_not_a_remembered_one(
+def test_one_password_too_many_gets_503_but_not_a_cached_one(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert get(port, basic(b"prometheus:exam:ple")).status_code == 200
     monkeypatch.setattr(passwords, "MAX_WAITING", 0)
     assert get(port, basic(b"prometheus:exam:ple")).status_code == 200
-    answer = get(port, basic(b"prometheus:wrong"))
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    response = get(port, basic(b"prometheus:wrong"))
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
 
 
 @pytest.mark.parametrize("authorization", [b"", basic(b"prometheus:exam:ple")])
-def test_every_answer_has_the_configured_headers_once(port: int, authorization: bytes) -> None:
+def test_every_response_has_the_configured_headers_once(port: int, authorization: bytes) -> None:
     headers = get(port, authorization).headers
     assert (headers["X-Frame-Options"], headers["X-Content-Type-Options"]) == ("deny", "nosniff")
 
 
-def test_an_endpoints_own_header_stays_where_none_is_configured(path: Path) -> None:
+def test_an_endpoints_own_header_stays_unless_one_is_configured(path: Path) -> None:
     path.write_text("")
     with serving(path) as port:
         assert get(port).headers["X-Frame-Options"] == "sameorigin"

@@ -42,18 +42,18 @@ def check(
     return asyncio.run(try_all())
 
 
-def test_bcrypt_runs_once_for_a_right_password_and_each_time_for_a_wrong_one(checked: list[bytes]) -> None:
+def test_bcrypt_runs_once_for_a_correct_password_and_each_time_for_a_wrong_one(checked: list[bytes]) -> None:
     right, wrong = ("prometheus", b"right"), ("prometheus", b"wrong")
     assert check(right, wrong, right, wrong, right) == [True, False, True, False, True]
     assert len(checked) == 3
 
 
-def test_a_stranger_costs_what_a_user_costs(checked: list[bytes]) -> None:
+def test_an_unknown_user_takes_as_long_as_a_known_one(checked: list[bytes]) -> None:
     assert check(("stranger", b"right"), ("stranger", b"right")) == [False, False]
     assert checked == [USERS["prometheus"]] * 2
 
 
-def test_strangers_are_spread_over_all_costs_each_with_the_same_one_always(checked: list[bytes]) -> None:
+def test_each_unknown_user_has_a_fixed_cost_among_those_in_use(checked: list[bytes]) -> None:
     users = {"cheap": hashed("right", 4), "dear": hashed("right", 5)}
     strangers = [(f"stranger {number}", b"right") for number in range(50)]
     checker = PasswordChecker()
@@ -62,7 +62,7 @@ def test_strangers_are_spread_over_all_costs_each_with_the_same_one_always(check
     assert set(checked) == set(users.values())
 
 
-def test_a_password_that_bcrypt_would_cut_off_is_wrong_at_no_cost(checked: list[bytes]) -> None:
+def test_a_password_that_bcrypt_would_truncate_is_rejected_without_hashing(checked: list[bytes]) -> None:
     longest = "p" * 72
     users = {"prometheus": hashed(longest)}
     attempts = (("prometheus", f"{longest}p".encode()), ("prometheus", longest.encode()))
@@ -70,7 +70,7 @@ def test_a_password_that_bcrypt_would_cut_off_is_wrong_at_no_cost(checked: list[
     assert len(checked) == 1
 
 
-def test_a_remembered_password_counts_for_its_own_hash_only() -> None:
+def test_a_cached_password_is_valid_for_its_own_hash_only() -> None:
     checker = PasswordChecker()
     right = ("prometheus", b"right")
     assert check(right, checker=checker) == [True]
@@ -79,7 +79,7 @@ def test_a_remembered_password_counts_for_its_own_hash_only() -> None:
     assert check(right, checker=checker) == [True]
 
 
-def test_a_remembered_password_is_kept_as_a_digest_only() -> None:
+def test_a_password_is_cached_as_a_digest_only() -> None:
     checker = PasswordChecker()
     assert check(("prometheus", b"right"), checker=checker) == [True]
     assert "right" not in repr(vars(checker).values())
@@ -95,7 +95,7 @@ def test_one_password_tried_by_many_at_once_is_checked_once(checked: list[bytes]
     assert len(checked) == 1
 
 
-def test_bcrypt_does_not_hold_up_other_clients() -> None:
+def test_bcrypt_does_not_delay_other_clients() -> None:
     users = {"prometheus": hashed("right", 12)}
 
     async def others_go_on() -> bool:
@@ -107,7 +107,7 @@ def test_bcrypt_does_not_hold_up_other_clients() -> None:
     assert asyncio.run(others_go_on())
 
 
-def test_a_flood_of_wrong_passwords_is_bounded_and_shuts_no_remembered_client_out() -> None:
+def test_a_flood_of_wrong_passwords_is_limited_and_blocks_no_cached_client() -> None:
     checker = PasswordChecker()
 
     async def flood() -> tuple[int, int]:
@@ -124,7 +124,7 @@ def test_a_flood_of_wrong_passwords_is_bounded_and_shuts_no_remembered_client_ou
     assert asyncio.run(flood()) == (60 - MAX_WAITING, MAX_WAITING)
 
 
-def test_clients_that_give_up_make_room_for_others() -> None:
+def test_clients_that_disconnect_make_room_for_others() -> None:
     checker = PasswordChecker()
 
     async def give_up() -> str:

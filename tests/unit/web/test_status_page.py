@@ -1,4 +1,4 @@
-"""The page for people: what it says in words, in which order, and that nothing a member types breaks it."""
+"""The status page: what it says, in which order, and that nothing a member types breaks it."""
 
 import math
 from datetime import date
@@ -88,9 +88,9 @@ def test_urgency_is_a_class_of_the_row() -> None:
     assert render(state(key("unreadable", 2, active=None))).classes == ["critical"]
 
 
-def test_times_are_told_in_words_and_as_dates() -> None:
-    told = key("a", 2, created=NOW - 40 * DAY, last_used=NOW - 7200)
-    row = render(state(told, key("b"))).rows
+def test_times_are_shown_in_words_and_as_dates() -> None:
+    known = key("a", 2, created=NOW - 40 * DAY, last_used=NOW - 7200)
+    row = render(state(known, key("b"))).rows
     assert row[0][4:7] == ["40 days ago", "2 hours ago", "in 2 days 2027-01-17 08:00 UTC"]
     assert row[1][4:7] == ["", "never used", "never expires"]
 
@@ -110,7 +110,7 @@ def test_times_are_told_in_words_and_as_dates() -> None:
         (3650 * DAY, "in 10 years"),
     ],
 )
-def test_how_far_away_a_moment_is_in_words(distance: float, words: str) -> None:
+def test_durations_are_described_in_words(distance: float, words: str) -> None:
     assert status_page.in_words(NOW + distance, NOW) == words
 
 
@@ -197,7 +197,7 @@ def test_an_exception_without_effect_is_shown() -> None:
     assert "The exception for <bdi>name: CRM*</bdi> matches no key: correct or remove it" in html
 
 
-def test_the_newest_failure_is_told_in_words() -> None:
+def test_the_last_failure_is_described_in_words() -> None:
     failure = PollError(Reason.UNAUTHORIZED, "status 401, the portal refused the key")
     down = PortalState(PORTAL, state(key("a", 1)).snapshot, failure, polls=2)
     html = status_page.render([down], "", "/metrics")
@@ -211,20 +211,20 @@ def test_a_portal_that_was_not_polled_yet_is_told_apart_from_one_that_is_down() 
     assert ">down<" not in html
 
 
-def test_what_cannot_be_trusted_is_said() -> None:
-    told = state(key("a"), malformed=3)
-    assert told.snapshot is not None
+def test_data_that_cannot_be_trusted_is_pointed_out() -> None:
+    known = state(key("a"), malformed=3)
+    assert known.snapshot is not None
     alone = PortalState(PORTAL, Snapshot((), 3, NOW, Identity(b"", None, sees_every_key=False)), polls=1)
     html = status_page.render([alone], "", "/metrics")
     assert "3 malformed records" in html
     assert "sees only its own user" in html
 
 
-def test_owners_are_left_out_where_the_portal_says_so() -> None:
+def test_owners_are_left_out_if_so_configured() -> None:
     silent = Portal(name="acme", url="https://acme.example", api_key="sk-x", export_owner=False)
-    told = state(key("a", 1, owner="Ann"), portal=silent)
-    assert "Ann" not in status_page.render([told], "", "/metrics")
-    assert names(render(told, wanted="Ann")) == []
+    known = state(key("a", 1, owner="Ann"), portal=silent)
+    assert "Ann" not in status_page.render([known], "", "/metrics")
+    assert names(render(known, wanted="Ann")) == []
 
 
 def test_markup_in_a_name_an_owner_or_the_filter_stays_text() -> None:
@@ -240,7 +240,7 @@ def test_the_secret_is_not_on_the_page() -> None:
     assert "sk-canary" not in status_page.render([state(key("a", 1))], "", "/metrics")
 
 
-def test_a_date_beyond_the_calendar_is_told_in_words_only() -> None:
+def test_a_date_beyond_the_calendar_is_described_in_words_only() -> None:
     far = key("far", 0)
     far = ApiKey(id="far", name="far", expiry=1e15, active=far.active)
     assert render(state(far)).rows[0][6].startswith("in 3")
@@ -248,12 +248,12 @@ def test_a_date_beyond_the_calendar_is_told_in_words_only() -> None:
 
 def test_the_page_allows_nothing_but_its_own_files() -> None:
     with serving(GatedExposition()) as (host, port):
-        answer = requests.get(f"http://{host}:{port}/?filter=%3Cscript%3E", timeout=10)
-        policy = answer.headers["Content-Security-Policy"]
+        response = requests.get(f"http://{host}:{port}/?filter=%3Cscript%3E", timeout=10)
+        policy = response.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
-        assert "style=" not in answer.text
-        assert "<script>" not in answer.text
+        assert "style=" not in response.text
+        assert "<script>" not in response.text
         for file, kind in (("status.css", "text/css"), ("status.js", "text/javascript")):
             served = requests.get(f"http://{host}:{port}/-/static/{file}", timeout=10)
             assert served.status_code == 200

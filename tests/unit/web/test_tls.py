@@ -23,7 +23,7 @@ MUTUAL = f"{TLS}, client_ca_file: ca.crt, client_auth_type: RequireAndVerifyClie
 
 @pytest.fixture
 def authority(tmp_path: Path) -> trustme.CA:
-    """Certificates stand beside the web configuration."""
+    """Certificates are next to the web configuration."""
     return write_certificates(tmp_path)
 
 
@@ -37,17 +37,17 @@ def write(path: Path, fields: str) -> None:
 
 
 def get(path: Path, port: int, client: str = "") -> str:
-    """Ask as `client`; returns the answer, or why there was none."""
+    """Send a request as `client`; returns the response, or why there is none."""
     certificate = (
         (str(path.with_name(f"{client}.crt")), str(path.with_name(f"{client}.key"))) if client else None
     )
     try:
-        answer = requests.get(
+        response = requests.get(
             f"https://localhost:{port}/", verify=str(path.with_name("ca.crt")), cert=certificate, timeout=5
         )
     except requests.ConnectionError as error:
         return type(error).__name__
-    return answer.text
+    return response.text
 
 
 def shake_hands(path: Path, port: int, prepare: Callable[[ssl.SSLContext], object]) -> ssl.SSLSocket:
@@ -72,13 +72,13 @@ def speak_only(version: ssl.TLSVersion) -> Callable[[ssl.SSLContext], None]:
     return prepare
 
 
-def test_an_answer_comes_over_tls(path: Path) -> None:
+def test_a_response_is_sent_over_tls(path: Path) -> None:
     write(path, TLS)
     with serving(path) as port:
         assert get(path, port) == "hello"
 
 
-def test_an_inline_certificate_and_key_serve_as_well(path: Path) -> None:
+def test_an_inline_certificate_and_key_work_as_well(path: Path) -> None:
     certificate, key = (
         path.with_name(name).read_text().replace("\n", "\n    ") for name in ("server.crt", "server.key")
     )
@@ -88,7 +88,7 @@ def test_an_inline_certificate_and_key_serve_as_well(path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
-def test_old_versions_are_refused_by_default(
+def test_old_versions_are_rejected_by_default(
     path: Path, version: ssl.TLSVersion, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "docspace_exporter.web.tls")
@@ -99,23 +99,23 @@ def test_old_versions_are_refused_by_default(
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_new_versions_are_spoken_by_default(path: Path, version: ssl.TLSVersion) -> None:
+def test_current_versions_are_accepted_by_default(path: Path, version: ssl.TLSVersion) -> None:
     write(path, TLS)
     with serving(path) as port, shake_hands(path, port, speak_only(version)) as connection:
         assert connection.version() == version.name.replace("_", ".")
 
 
 @pytest.mark.parametrize(
-    ("field", "refused"),
+    ("field", "rejected"),
     [("min_version: TLS13", ssl.TLSVersion.TLSv1_2), ("max_version: TLS12", ssl.TLSVersion.TLSv1_3)],
 )
-def test_a_version_out_of_the_configured_range_is_refused(
-    path: Path, field: str, refused: ssl.TLSVersion, caplog: pytest.LogCaptureFixture
+def test_a_version_outside_the_configured_range_is_rejected(
+    path: Path, field: str, rejected: ssl.TLSVersion, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "docspace_exporter.web.tls")
     write(path, f"{TLS}, {field}")
     with serving(path) as port, pytest.raises(ssl.SSLError, match=r"EOF|PROTOCOL_VERSION"):
-        shake_hands(path, port, speak_only(refused))
+        shake_hands(path, port, speak_only(rejected))
     assert "UNSUPPORTED_PROTOCOL" in caplog.text
 
 
@@ -148,7 +148,7 @@ def chosen_suite(path: Path, port: int, *suites: str) -> str | None:
         return name
 
 
-def test_suites_without_authenticated_encryption_take_configuring(path: Path) -> None:
+def test_suites_without_authenticated_encryption_must_be_configured(path: Path) -> None:
     write(path, TLS)
     with serving(path) as port:
         assert chosen_suite(path, port, CBC, GCM) == GCM
@@ -170,19 +170,19 @@ def test_the_order_of_suites_is_the_servers_unless_it_prefers_not(
 
 
 @pytest.mark.parametrize(
-    ("curve", "taken", "refused"),
+    ("curve", "accepted", "rejected"),
     [
         ("CurveP256", "prime256v1", "secp384r1"),
         ("CurveP384", "secp384r1", "prime256v1"),
         ("CurveP521", "secp521r1", "prime256v1"),
     ],
 )
-def test_only_the_configured_curve_is_used(path: Path, curve: str, taken: str, refused: str) -> None:
+def test_only_the_configured_curve_is_used(path: Path, curve: str, accepted: str, rejected: str) -> None:
     write(path, f"{TLS}, curve_preferences: [{curve}]")
     with serving(path) as port:
-        shake_hands(path, port, lambda context: context.set_ecdh_curve(taken)).close()
+        shake_hands(path, port, lambda context: context.set_ecdh_curve(accepted)).close()
         with pytest.raises(ssl.SSLError):
-            shake_hands(path, port, lambda context: context.set_ecdh_curve(refused))
+            shake_hands(path, port, lambda context: context.set_ecdh_curve(rejected))
 
 
 def test_x25519_is_used_where_python_can_select_it_and_an_error_elsewhere(path: Path) -> None:
@@ -199,7 +199,7 @@ def test_x25519_is_used_where_python_can_select_it_and_an_error_elsewhere(path: 
             shake_hands(path, port, lambda context: context.set_ecdh_curve("prime256v1"))
 
 
-def test_mutual_tls_refuses_who_has_no_certificate_or_a_strangers(path: Path) -> None:
+def test_mutual_tls_rejects_clients_without_a_trusted_certificate(path: Path) -> None:
     write(path, MUTUAL)
     with serving(path) as port:
         assert get(path, port, "client") == "hello"
@@ -207,7 +207,7 @@ def test_mutual_tls_refuses_who_has_no_certificate_or_a_strangers(path: Path) ->
         assert get(path, port, "stranger") == "ConnectionError"
 
 
-def test_a_certificate_that_need_not_be_given_must_be_right_if_it_is(path: Path) -> None:
+def test_an_optional_client_certificate_must_be_valid(path: Path) -> None:
     write(path, f"{TLS}, client_ca_file: ca.crt, client_auth_type: VerifyClientCertIfGiven")
     with serving(path) as port:
         assert get(path, port) == "hello"
@@ -215,14 +215,14 @@ def test_a_certificate_that_need_not_be_given_must_be_right_if_it_is(path: Path)
         assert get(path, port, "stranger") == "ConnectionError"
 
 
-def test_without_mutual_tls_no_certificate_is_asked_for(path: Path) -> None:
+def test_without_mutual_tls_no_certificate_is_requested(path: Path) -> None:
     write(path, f"{TLS}, client_auth_type: NoClientCert")
     with serving(path) as port:
         assert get(path, port, "stranger") == "hello"
 
 
 @pytest.mark.parametrize("name", ["prometheus.example", "10.1.2.3", "2001:0DB8::0001"])
-def test_any_allowed_name_of_a_certificate_lets_its_client_in(path: Path, name: str) -> None:
+def test_any_allowed_name_in_a_certificate_is_enough(path: Path, name: str) -> None:
     write(path, f'{MUTUAL}, client_allowed_sans: [other.example, "{name}"]')
     with serving(path) as port:
         assert get(path, port, "client") == "hello"
@@ -247,14 +247,14 @@ def test_a_name_of_any_kind_can_be_allowed(path: Path, authority: trustme.CA, na
 @pytest.mark.parametrize(
     "name", ["PROMETHEUS.example", "prometheus.example.", "*.example", "example", "10.1.2", "2001:db8::2"]
 )
-def test_a_name_that_is_not_exactly_allowed_lets_nobody_in(path: Path, name: str) -> None:
+def test_a_name_that_does_not_match_exactly_is_rejected(path: Path, name: str) -> None:
     write(path, f'{MUTUAL}, client_allowed_sans: ["{name}"]')
     with serving(path) as port:
         assert get(path, port, "client") == "ConnectionError"
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_refused_client_gets_no_byte_of_an_answer_in_any_version(
+def test_a_rejected_client_gets_no_byte_of_a_response_in_any_version(
     path: Path, version: ssl.TLSVersion, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In TLS 1.3 a client may send its request before the server has looked at its certificate."""
@@ -290,7 +290,7 @@ def shown_certificate(path: Path, port: int) -> bytes | None:
 
 
 @pytest.mark.usefixtures("always_look")
-def test_a_renewed_certificate_is_shown_without_a_restart(path: Path, authority: trustme.CA) -> None:
+def test_a_renewed_certificate_is_used_without_a_restart(path: Path, authority: trustme.CA) -> None:
     write(path, TLS)
     with serving(path) as port:
         first = shown_certificate(path, port)
@@ -301,9 +301,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(path: Path, authority:
 
 
 @pytest.mark.usefixtures("always_look")
-def test_a_certificate_caught_half_written_leaves_the_old_one_shown(
-    path: Path, authority: trustme.CA
-) -> None:
+def test_a_half_written_certificate_leaves_the_old_one_in_use(path: Path, authority: trustme.CA) -> None:
     write(path, TLS)
     with serving(path) as port:
         first = shown_certificate(path, port)
@@ -314,7 +312,7 @@ def test_a_certificate_caught_half_written_leaves_the_old_one_shown(
 
 
 @pytest.mark.usefixtures("always_look")
-def test_another_client_authority_is_in_force_without_a_restart(path: Path) -> None:
+def test_another_client_authority_takes_effect_without_a_restart(path: Path) -> None:
     write(path, MUTUAL)
     with serving(path) as port:
         assert get(path, port, "stranger") == "ConnectionError"
