@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 # The programs that tests run besides Python, and the Debian packages that contain them.
-TOOLS := promtool prometheus prometheus-alertmanager amtool victoria-metrics curl nginx chromium chromedriver
+TOOLS := promtool prometheus prometheus-alertmanager amtool victoria-metrics vmalert curl nginx chromium chromedriver
 PACKAGES := prometheus prometheus-alertmanager victoria-metrics curl nginx-light ca-certificates chromium chromium-driver
 
 # Debian installs nginx in /usr/sbin, which is only in root's PATH.
@@ -80,7 +80,7 @@ clean:  ## remove what the other targets created
 # Stress
 .PHONY: stress
 
-stress: $(READY) tools  ## run the slow tests: slow clients, a long run, 20,000 generated responses
+stress: $(READY) tools  ## run the slow tests: slow clients, a long run, generated responses, a year of alerts
 	$(BIN)/python -m pytest tests/stress -s
 	$(BIN)/python -m pytest tests/unit/docspace/test_properties.py --hypothesis-profile=stress -s -v
 
