@@ -1,1 +1,1 @@
-"""How fast the exporter is, beside its peers, and what it takes: `python -m bench`."""
+"""How fast the exporter is compared with others, and what it uses: `python -m bench`."""

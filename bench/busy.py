@@ -1,4 +1,4 @@
-"""A scrape while a poll of the largest portal is worked on, and the same between two polls."""
+"""A scrape while a poll of the largest portal is processed, and between two polls."""
 
 import random
 import statistics
@@ -13,7 +13,7 @@ from bench.schedule import Schedule
 
 
 def run(plan: Plan) -> Result:
-    """Scrape once during each poll and once after it, at moments spread evenly over the work of a poll."""
+    """Scrape once during each poll and once after it, at moments spread evenly over the time of a poll."""
     keys = plan.key_counts[-1]
     chance = random.Random(keys)
     during, between = [], []
@@ -33,7 +33,7 @@ def run(plan: Plan) -> Result:
                 schedule.sleep_until_after_next(plan.cycle / 2 + moment)
                 between.append(scraper.timed())
     finding = at_most(
-        f"scrape while a {keys:,}-key poll is worked on",
+        f"scrape while a {keys:,}-key poll is processed",
         "99th percentile, to the same without a poll",
         _percentile(during, 99) / _percentile(between, 99),
         3,
@@ -43,7 +43,7 @@ def run(plan: Plan) -> Result:
 
 
 def _seconds_of_work(exporter: programs.Program, schedule: Schedule, cycle: float) -> float:
-    """Return the CPU time of one poll, which is about how long it is worked on."""
+    """Return the CPU time of one poll, which is about how long it is processed."""
     schedule.sleep_until_after_next(-0.1)
     begun = exporter.cpu_seconds()
     time.sleep(cycle / 2)
@@ -59,7 +59,7 @@ def _percentile(seconds: Sequence[float], percent: int) -> float:
 def _table(keys: int, work: float, during: Sequence[float], between: Sequence[float]) -> Table:
     return Table(
         "Scrape during a poll, gzip, ms",
-        ("keys", "work of a poll", "scrapes", "when", "median", "90th percentile", "99th percentile"),
+        ("keys", "time of a poll", "scrapes", "when", "median", "90th percentile", "99th percentile"),
         [
             (
                 f"{keys:,}",

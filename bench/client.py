@@ -1,4 +1,4 @@
-"""Asks for /metrics as Prometheus does: one kept connection, gzip, the whole body read and not unpacked."""
+"""Requests /metrics like Prometheus: one persistent connection, gzip, the whole body read as it is."""
 
 import gzip
 import http.client

@@ -19,7 +19,7 @@ _TABLE = "API keys, soonest to expire first"
 
 
 def run(plan: Plan) -> Result:
-    """Ask each query in turn, again and again; the first round does not count."""
+    """Run each query in turn, again and again; the first round does not count."""
     keys = plan.key_counts[1]
     queries = _queries()
     took: dict[str, list[float]] = {name: [] for name in queries}
@@ -57,14 +57,14 @@ def _queries() -> Mapping[str, str]:
 
 
 def _rows(url: str, query: str) -> int:
-    answer = requests.get(f"{url}/api/v1/query", params={"query": query}, timeout=30)
-    answer.raise_for_status()
-    return len(answer.json()["data"]["result"])
+    response = requests.get(f"{url}/api/v1/query", params={"query": query}, timeout=30)
+    response.raise_for_status()
+    return len(response.json()["data"]["result"])
 
 
 @contextlib.contextmanager
 def _prometheus(metrics_url: str) -> Iterator[str]:
-    """Run a Prometheus that scrapes one exporter, and give its address."""
+    """Run a Prometheus that scrapes one exporter; yields its address."""
     target = metrics_url.removeprefix("http://").removesuffix("/metrics")
     job = {"job_name": "docspace", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
     with (

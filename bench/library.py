@@ -27,7 +27,7 @@ from tests.support.collector import DocSpaceCollector
 
 
 def collector_of(portal_url: str) -> DocSpaceCollector:
-    """Return a collector of what a portal answers now."""
+    """Return a collector of what a portal returns now."""
     state = poll(PortalState(Portal(name="portal-000", url=portal_url, api_key="sk-bench")))
     return DocSpaceCollector(ExporterState("0", "bench"), [state], ())
 

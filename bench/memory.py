@@ -1,4 +1,4 @@
-"""Memory at rest: between polls, once the exporter has been polling and scraped for a while."""
+"""Memory at rest: between polls, after the exporter has polled and been scraped for a while."""
 
 import statistics
 

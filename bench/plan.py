@@ -11,7 +11,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     key_counts: tuple[int, ...]
     """Keys of a portal, smallest first."""
     cycle: float
-    """Between polls, where one poll at a time is watched."""
+    """Between polls, if single polls are measured."""
     busy_cycles: int
     """Polls to scrape during."""
     portals: int

@@ -1,6 +1,6 @@
-"""A poll of the largest portal, all of it: request, decoding, and building the text.
+"""A whole poll of the largest portal: request, decoding, and building the text.
 
-Its peer gets the same answer as `requests` gives it and has prometheus-client render the same collector.
+It is compared with `requests` and prometheus-client on the same response and the same collector.
 """
 
 import time

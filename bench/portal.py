@@ -1,7 +1,7 @@
-"""DocSpace portals that answer at once with keys made beforehand, so that only the one who asks is measured.
+"""DocSpace portals that respond at once with keys created beforehand, so that only the client is measured.
 
 `python -m bench.portal KEYS PORTALS HANGING` prints their addresses as a line of JSON and serves until ended.
-The last HANGING of them take requests and never answer.
+The last HANGING of them accept requests and never respond.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 ARRIVALS_PATH = "/arrivals"
-"""Answers a list for each portal: when its keys were asked for, by this machine's monotonic clock."""
+"""Answers a list for each portal: when its keys were requested, by this machine's monotonic clock."""
 
 _KEYS_PATH = "/api/2.0/keys"
 _NAMES = ("nightly backup", "CRM sync", 'the "new" website', "Отчёты для продаж", "mail gateway", "door sign")
@@ -22,7 +22,7 @@ _PERMISSIONS = ("files:read", "files:write", "rooms:read", "rooms:write", "accou
 
 
 def answer_to_keys(count: int) -> bytes:
-    """Return an answer to `GET /api/2.0/keys` as DocSpace server 3.7 gives it."""
+    """Return a response to `GET /api/2.0/keys` of DocSpace server 3.7."""
     chance = random.Random(count)
     return _envelope([_record(chance, number) for number in range(count)])
 
@@ -72,9 +72,9 @@ def _envelope(response: Any) -> bytes:
 
 
 class _Portal:
-    def __init__(self, answers: dict[str, bytes], *, hangs: bool) -> None:
+    def __init__(self, responses: dict[str, bytes], *, hangs: bool) -> None:
         self.arrivals: list[float] = []
-        self._answers = answers
+        self._responses = responses
         self._hangs = hangs
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,7 +87,7 @@ class _Portal:
                 if self._hangs:
                     await reader.read()
                     return
-                body = self._answers[path]
+                body = self._responses[path]
                 writer.write(
                     b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
                     b"Content-Length: %d\r\n\r\n" % len(body)
@@ -101,22 +101,22 @@ class _Portal:
 
 
 async def _serve(keys: int, portals: int, hanging: int) -> None:
-    answers = {
+    responses = {
         _KEYS_PATH: answer_to_keys(keys),
         "/api/2.0/keys/@self": _envelope({"id": "own", "name": "prometheus exporter"}),
         "/api/2.0/people/@self": _envelope({"isAdmin": True, "isOwner": False}),
         "/api/2.0/people/filter": _envelope([{"id": f"{number:036}", "status": 2} for number in range(20)]),
     }
-    served = [_Portal(answers, hangs=number >= portals - hanging) for number in range(portals)]
+    served = [_Portal(responses, hangs=number >= portals - hanging) for number in range(portals)]
 
-    async def tell_arrivals(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def send_arrivals(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         body = json.dumps([portal.arrivals for portal in served]).encode()
         writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + body)
         writer.close()
 
     servers = [await asyncio.start_server(portal.serve, "127.0.0.1", 0) for portal in served]
-    servers.append(await asyncio.start_server(tell_arrivals, "127.0.0.1", 0))
+    servers.append(await asyncio.start_server(send_arrivals, "127.0.0.1", 0))
     urls = [f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in servers]
     urls[-1] += ARRIVALS_PATH
     sys.stdout.write(json.dumps(urls) + "\n")

@@ -1,4 +1,4 @@
-"""Hundreds of portals in one exporter, some of which take requests and never answer; scraped meanwhile."""
+"""Hundreds of portals in one exporter, some of which accept requests and never respond; scraped meanwhile."""
 
 import time
 from collections.abc import Sequence

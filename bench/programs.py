@@ -70,7 +70,7 @@ class Program:
 
 @contextlib.contextmanager
 def portals(keys: int, count: int = 1, hanging: int = 0) -> Iterator[Portals]:
-    """Run portals of so many keys each; the last `hanging` of them never answer."""
+    """Run portals of so many keys each; the last `hanging` of them never respond."""
     command = (sys.executable, "-m", "bench.portal", str(keys), str(count), str(hanging))
     with _process(command, stdout=subprocess.PIPE) as process:
         if process.stdout is None:
@@ -112,24 +112,24 @@ def library_app(portal_url: str) -> Iterator[Program]:
 
 @contextlib.contextmanager
 def library_poll(portal_url: str) -> Iterator[Callable[[], float]]:
-    """Give what measures a plain request and rendering; it returns CPU seconds."""
+    """Yield a function that measures a plain request and rendering, in CPU seconds."""
     command = (sys.executable, "-m", "bench.library", "poll", portal_url)
     with _process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        orders, answers = process.stdin, process.stdout
-        if orders is None or answers is None:
+        orders, results = process.stdin, process.stdout
+        if orders is None or results is None:
             raise RuntimeError("no way to talk to the process")
 
         def measure() -> float:
             orders.write(b"\n")
             orders.flush()
-            return float(answers.readline())
+            return float(results.readline())
 
         yield measure
 
 
 @contextlib.contextmanager
 def prometheus(directory: Path, config: Mapping[str, Any]) -> Iterator[str]:
-    """Run Prometheus, with its data in `directory / "data"`, and give its address."""
+    """Run Prometheus, with its data in `directory / "data"`; yields its address."""
     file = directory / "prometheus.yml"
     file.write_text(yaml.safe_dump(config))
     port = free_port()
@@ -148,7 +148,7 @@ def prometheus(directory: Path, config: Mapping[str, Any]) -> Iterator[str]:
 
 @contextlib.contextmanager
 def nginx(text: bytes) -> Iterator[Program]:
-    """Run nginx, which serves a text as a file and compresses it as it goes out."""
+    """Run nginx, which serves a text as a file and compresses it."""
     with tempfile.TemporaryDirectory() as directory:
         # Started by root, it serves as nobody.
         Path(directory).chmod(0o755)
@@ -195,7 +195,7 @@ http {
 
 
 def nginx_path() -> str:
-    """Return where nginx is; Debian's place for it is on few people's PATH."""
+    """Return where nginx is: on Debian it is usually not on PATH."""
     path = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
     if path is None:
         raise FileNotFoundError("nginx is not installed: run `make tools`")
@@ -210,7 +210,7 @@ def free_port() -> int:
 
 
 def accepts(port: int) -> bool:
-    """Tell whether something listens on a port of this machine."""
+    """Return whether something listens on a port of this machine."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
     except ConnectionRefusedError:
@@ -229,11 +229,11 @@ def wait_for(condition: Callable[[], bool], what: str, timeout: float = 60) -> N
 
 @contextlib.contextmanager
 def _serving(command: Sequence[str], log: Path) -> Iterator[Program]:
-    """Run a program that logs the address it listens on, and give it once it takes connections."""
+    """Run a program that logs the address it listens on; yields it once it accepts connections."""
     with log.open("wb") as output, _process(command, stderr=output) as process:
         wait_for(lambda: _listening(log) is not None, f"{command} listening")
         address = _listening(log) or ""
-        wait_for(lambda: accepts(int(address.rpartition(":")[2])), f"{command} taking connections")
+        wait_for(lambda: accepts(int(address.rpartition(":")[2])), f"{command} accepting connections")
         yield Program(process, f"http://{address}/metrics")
 
 

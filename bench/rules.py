@@ -126,7 +126,7 @@ def _write(parts: Iterable[str], data: Path) -> None:
 def _prometheus(
     directory: Path, rules: Path, target: str, interval: str
 ) -> contextlib.AbstractContextManager[str]:
-    """Run Prometheus, which evaluates the rules this often, and give its address."""
+    """Run Prometheus, which evaluates the rules this often; yields its address."""
     often = re.sub(r"^( *)interval: \w+", rf"\1interval: {interval}", rules.read_text(), flags=re.MULTILINE)
     (directory / "rules.yml").write_text(often)
     job = {"job_name": "docspace", "static_configs": [{"targets": [target]}]}
@@ -143,8 +143,8 @@ def _evaluations(url: str, count: int) -> list[float]:
     took: dict[str, float] = {}
 
     def enough() -> bool:
-        answer = requests.get(f"{url}/api/v1/rules", timeout=30)
-        (group,) = answer.json()["data"]["groups"]
+        response = requests.get(f"{url}/api/v1/rules", timeout=30)
+        (group,) = response.json()["data"]["groups"]
         if group["evaluationTime"]:
             took[group["lastEvaluation"]] = group["evaluationTime"]
         time.sleep(0.2)
@@ -155,9 +155,9 @@ def _evaluations(url: str, count: int) -> list[float]:
 
 
 def _query(url: str, query: str) -> Sequence[Sample]:
-    answer = requests.get(f"{url}/api/v1/query", params={"query": query}, timeout=60)
-    answer.raise_for_status()
-    samples: Sequence[Sample] = answer.json()["data"]["result"]
+    response = requests.get(f"{url}/api/v1/query", params={"query": query}, timeout=60)
+    response.raise_for_status()
+    samples: Sequence[Sample] = response.json()["data"]["result"]
     return samples
 
 

@@ -7,7 +7,7 @@ from bench import programs
 
 
 class Schedule:
-    """The polls of one portal that only the exporter has asked yet. Times are monotonic seconds."""
+    """The polls of one portal that only the exporter has requested so far. Times are monotonic seconds."""
 
     def __init__(self, portals: programs.Portals, interval: float) -> None:
         while not (arrivals := portals.arrivals()):

@@ -1,4 +1,4 @@
-"""A scrape, beside prometheus-client's own application and nginx with the same text in a file."""
+"""A scrape, compared with prometheus-client's own application and nginx with the same text in a file."""
 
 import contextlib
 import itertools
@@ -25,7 +25,7 @@ class _Measured(msgspec.Struct, frozen=True):
     shared: list[float]
     """Seconds of scrapes that take what another one of the same second rendered."""
     text: int
-    """Bytes of the exporter's answer, unpacked."""
+    """Bytes of the exporter's response, uncompressed."""
     gzipped: Mapping[str, int]
 
 

@@ -1,4 +1,4 @@
-"""From starting `--demo` to the first complete answer, beside importing the libraries it is built on."""
+"""From starting `--demo` to the first complete response, compared with importing its libraries."""
 
 import subprocess
 import sys
