@@ -35,7 +35,7 @@ def run(plan: Plan) -> Result:
     """Evaluate the rules again and again; the first evaluation does not count."""
     keys = plan.key_counts[1]
     with _history(keys) as (data, target):
-        evaluations, reads = _measure(_RULES, data, target, plan.runs)
+        evaluations, reads = _measure(_RULES, data, target, plan)
     work = f"rules, {keys:,} keys scraped every {_SCRAPE_INTERVAL} s for 6 hours"
     took, read = statistics.median(evaluations), statistics.median(reads)
     row = (f"{took:.2f}", f"{read:.2f}", f"{ratio(evaluations, reads):.2f}")
@@ -49,7 +49,7 @@ def main() -> None:
     """Print the time of an evaluation of each file, on the same history, and of reading its samples once."""
     with _history(FULL.key_counts[1]) as (data, target):
         for rules in [Path(argument) for argument in sys.argv[1:]]:
-            evaluations, reads = _measure(rules, data, target, FULL.runs)
+            evaluations, reads = _measure(rules, data, target, FULL)
             print(
                 f"{rules}: {statistics.median(evaluations):.2f} s, reading {statistics.median(reads):.2f} s"
             )
@@ -72,7 +72,7 @@ def _history(keys: int) -> Iterator[tuple[Path, str]]:
         yield data, target
 
 
-def _measure(rules: Path, data: Path, target: str, runs: int) -> tuple[list[float], list[float]]:
+def _measure(rules: Path, data: Path, target: str, plan: Plan) -> tuple[list[float], list[float]]:
     """Return the seconds that evaluations took, and those of a query that reads the scraped samples once."""
     with tempfile.TemporaryDirectory() as directory:
         own = Path(directory, "data")
@@ -81,9 +81,9 @@ def _measure(rules: Path, data: Path, target: str, runs: int) -> tuple[list[floa
             _evaluations(url, 3)
             recorded = _query(url, '{__name__=~"docspace:.+"}')
         _write(map(_recorded, recorded), own)
-        with _prometheus(Path(directory), rules, target, interval="10s") as url:
-            evaluations = _evaluations(url, runs + 1)[1:]
-            reads = [_seconds(url, _READ_ONCE) for _ in range(runs + 1)][1:]
+        with _prometheus(Path(directory), rules, target, interval=f"{plan.rules_interval}s") as url:
+            evaluations = _evaluations(url, plan.runs + 1)[1:]
+            reads = [_seconds(url, _READ_ONCE) for _ in range(plan.runs + 1)][1:]
     return evaluations, reads
 
 

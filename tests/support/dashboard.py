@@ -1,6 +1,7 @@
 """The Grafana dashboard, and the parts of Grafana that run its queries and fill its tables."""
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ Row = dict[str, str | float]
 
 @dataclass(frozen=True)
 class Series:
-    """One series of an response: its labels, and its values by time, a single one for an instant query."""
+    """One series of a response: its labels, and its values by time, a single one for an instant query."""
 
     labels: dict[str, str]
     values: dict[float, float]
@@ -141,7 +142,7 @@ def table(view: View, title: str) -> list[Row]:
     assert [name for name, _ in steps] == ["merge", "sortBy", "organize"]
     rows = _merge([frame for frame in frames if frame])
     (order,) = steps[1][1]["sort"]
-    rows.sort(key=lambda row: row[order["field"]], reverse=order["desc"])
+    rows.sort(key=lambda row: row.get(order["field"], -math.inf), reverse=order["desc"])
     return [_organize(row, steps[2][1]) for row in rows]
 
 

@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from docspace_exporter.demo import DemoKey, DemoPortal
+from docspace_exporter.demo import DemoKey, DemoPortal, sample_keys
 from docspace_exporter.docspace.model import KEYS_PAGE
 from prometheus.customize import customize, to_yaml
 from tests.support.inboxes import Mailbox, Webhook, content, mailbox, webhook
@@ -76,17 +77,19 @@ class Inboxes:
         return [message["attachments"][0] for message in self._hook.posted(CHAT)]
 
 
-@pytest.fixture
-def inboxes(demo_portal: DemoPortal, tmp_path: Path) -> Iterator[Inboxes]:
-    """Run everything from the portal to the people."""
+@pytest.fixture(scope="module")
+def inboxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inboxes]:
+    """Run everything from the portal to the people; each test changes another key."""
+    directory = tmp_path_factory.mktemp("notification")
     with (
+        DemoPortal(sample_keys(datetime.now(UTC))) as portal,
         mailbox() as (box, address),
         webhook() as hook,
-        _exporter(tmp_path, demo_portal) as exporter_program,
-        _alertmanager(tmp_path, address, hook.url) as alertmanager_program,
-        _prometheus(tmp_path, exporter_program, alertmanager_program),
+        _exporter(directory, portal) as exporter_program,
+        _alertmanager(directory, address, hook.url) as alertmanager_program,
+        _prometheus(directory, exporter_program, alertmanager_program),
     ):
-        yield Inboxes(demo_portal, box, hook)
+        yield Inboxes(portal, box, hook)
 
 
 @contextmanager
@@ -197,7 +200,7 @@ def test_the_alerts_of_a_day_arrive_in_one_notification_per_portal(inboxes: Inbo
 
 def test_a_name_of_a_key_is_text_and_nothing_else(inboxes: Inboxes) -> None:
     hostile = '<!channel> *&* <https://evil.example|click> <b onclick="x">'
-    key_of(inboxes.portal, "nightly backup").name = hostile
+    key_of(inboxes.portal, "mail gateway").name = hostile
 
     message = inboxes.chat("!channel")
     email = inboxes.email("Critical: ", hostile)

@@ -7,7 +7,7 @@ from tests.support.year import SCRAPE_INTERVAL
 from tests.support.year_cast import steady_moments, year
 from tests.support.year_history import FIRING, HISTORY, histories, right_alerts
 
-SEED, MOMENTS = 1, 100
+SEED, MOMENTS = 1, 50
 AT_ONCE = 50
 """promtool refuses to read too many samples in one query."""
 
