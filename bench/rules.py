@@ -78,10 +78,12 @@ def _measure(rules: Path, data: Path, target: str, plan: Plan) -> tuple[list[flo
         own = Path(directory, "data")
         shutil.copytree(data, own)
         with _prometheus(Path(directory), rules, target, interval="1s") as url:
+            _wait_for_scrape(url)
             _evaluations(url, 3)
             recorded = _query(url, '{__name__=~"docspace:.+"}')
         _write(map(_recorded, recorded), own)
         with _prometheus(Path(directory), rules, target, interval=f"{plan.rules_interval}s") as url:
+            _wait_for_scrape(url)
             evaluations = _evaluations(url, plan.runs + 1)[1:]
             reads = [_seconds(url, _READ_ONCE) for _ in range(plan.runs + 1)][1:]
     return evaluations, reads
@@ -136,6 +138,11 @@ def _prometheus(
         "rule_files": ["rules.yml"],
     }
     return programs.prometheus(directory, config)
+
+
+def _wait_for_scrape(url: str) -> None:
+    """Return once the exporter was scraped: the history may have ended minutes ago."""
+    programs.wait_for(lambda: bool(_query(url, "up == 1")), "a scrape")
 
 
 def _evaluations(url: str, count: int) -> list[float]:
