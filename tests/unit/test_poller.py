@@ -147,10 +147,10 @@ def test_a_portal_removed_before_its_first_poll_does_not_delay_readiness() -> No
         one, hung = portal_at(portal.url), portal_at(hanging.url, name="hung", poll_timeout=90.0)
         with polling(one, hung) as running, hanging:
             wait_for(lambda: running.states[0].polls, "the first poll")
+            wait_for(lambda: polls_of(hanging), "the poll that hangs")
             assert not running.ready
             running.watch([one])
             assert running.ready
-            wait_for(lambda: polls_of(hanging), "the poll that hangs")
 
 
 def test_keys_are_kept_when_a_poll_fails_and_a_deleted_key_is_removed_by_the_next_success() -> None:
