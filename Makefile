@@ -7,7 +7,7 @@ READY := .venv/.ready
 
 # The programs that tests run besides Python, and the Debian packages that contain them.
 TOOLS := promtool prometheus prometheus-alertmanager amtool victoria-metrics vmalert curl nginx chromium chromedriver
-PACKAGES := prometheus prometheus-alertmanager victoria-metrics curl nginx-light ca-certificates chromium chromium-driver
+PACKAGES := prometheus prometheus-alertmanager victoria-metrics curl nginx-light ca-certificates chromium chromium-driver fonts-inter
 
 # Debian installs nginx in /usr/sbin, which is only in root's PATH.
 find = PATH="$$PATH:/usr/sbin" command -v $(1) >/dev/null
@@ -17,7 +17,7 @@ install = { { $(SUDO) apt-get update --quiet --quiet && \
 # need PROGRAM,PACKAGE: install the Debian package if the program is missing.
 need = $(call find,$(1)) || $(call install,$(2))
 
-.PHONY: help demo test unit test-pythons lint format module-table tools lock clean
+.PHONY: help demo test unit test-pythons lint format dashboard module-table tools lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -56,7 +56,11 @@ format: $(READY)  ## format the code
 	$(BIN)/ruff format
 
 tools:
-	@(for tool in $(TOOLS); do $(call find,$$tool) || exit 1; done) || $(call install,$(PACKAGES))
+	@(for tool in $(TOOLS); do $(call find,$$tool) || exit 1; done; fc-match --format='%{family}' Inter | grep --quiet Inter) || \
+	  $(call install,$(PACKAGES))
+
+dashboard: $(READY)  ## write the Grafana dashboard after a change in grafana/
+	$(BIN)/python -m grafana.dashboard
 
 module-table: $(READY)  ## update the table of modules in CONTRIBUTING.md
 	$(BIN)/python -m tests.support.modules

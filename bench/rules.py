@@ -4,37 +4,29 @@ import contextlib
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import requests
 
-from bench import programs
-from bench.client import Scraper
+from bench import history, programs
+from bench.history import Sample
 from bench.plan import FULL, Plan
 from bench.report import Result, Table, at_most, ratio
 
 _RULES = programs.ROOT / "prometheus" / "rules.yml"
-_HISTORY = 6 * 3600
 _SCRAPE_INTERVAL = 15
 _RECORD_INTERVAL = 60
-_SERIES = re.compile(r"^(docspace_\w+)\{(.*)\} (\S+)$", re.MULTILINE)
-_MOVING = ("docspace_api_key_last_seen_timestamp_seconds", "docspace_poll_last_success_timestamp_seconds")
-"""Metrics whose value is the time of each scrape."""
 _READ_ONCE = 'count(last_over_time({__name__=~"docspace_.+"}[6h]))'
-
-Sample = dict[str, Any]
 
 
 def run(plan: Plan) -> Result:
     """Evaluate the rules again and again; the first evaluation does not count."""
     keys = plan.key_counts[1]
-    with _history(keys) as (data, target):
+    with history.scraped(keys, _SCRAPE_INTERVAL, _RULES) as (data, target):
         evaluations, reads = _measure(_RULES, data, target, plan)
     work = f"rules, {keys:,} keys scraped every {_SCRAPE_INTERVAL} s for 6 hours"
     took, read = statistics.median(evaluations), statistics.median(reads)
@@ -47,29 +39,12 @@ def run(plan: Plan) -> Result:
 
 def main() -> None:
     """Print the time of an evaluation of each file, on the same history, and of reading its samples once."""
-    with _history(FULL.key_counts[1]) as (data, target):
+    with history.scraped(FULL.key_counts[1], _SCRAPE_INTERVAL, _RULES) as (data, target):
         for rules in [Path(argument) for argument in sys.argv[1:]]:
             evaluations, reads = _measure(rules, data, target, FULL)
             print(
                 f"{rules}: {statistics.median(evaluations):.2f} s, reading {statistics.median(reads):.2f} s"
             )
-
-
-@contextlib.contextmanager
-def _history(keys: int) -> Iterator[tuple[Path, str]]:
-    """Yield a database that has scraped so many keys for 6 hours, and the exporter, which goes on."""
-    with (
-        programs.portals(keys) as portals,
-        programs.exporter(portals.urls) as exporter,
-        tempfile.TemporaryDirectory() as directory,
-    ):
-        exporter.wait_until_polled()
-        with Scraper(exporter.url) as scraper:
-            text = scraper.text().decode()
-        target = exporter.url.removeprefix("http://").removesuffix("/metrics")
-        data = Path(directory, "data")
-        _write(_scraped(text, target), data)
-        yield data, target
 
 
 def _measure(rules: Path, data: Path, target: str, plan: Plan) -> tuple[list[float], list[float]]:
@@ -81,23 +56,12 @@ def _measure(rules: Path, data: Path, target: str, plan: Plan) -> tuple[list[flo
             _wait_for_scrape(url)
             _evaluations(url, 3)
             recorded = _query(url, '{__name__=~"docspace:.+"}')
-        _write(map(_recorded, recorded), own)
+        history.write(map(_recorded, recorded), own)
         with _prometheus(Path(directory), rules, target, interval=f"{plan.rules_interval}s") as url:
             _wait_for_scrape(url)
             evaluations = _evaluations(url, plan.runs + 1)[1:]
             reads = [_seconds(url, _READ_ONCE) for _ in range(plan.runs + 1)][1:]
     return evaluations, reads
-
-
-def _scraped(text: str, target: str) -> Iterator[str]:
-    """Yield 6 hours of each series that rules read, made from one scrape."""
-    end = int(time.time())
-    times = range(end - _HISTORY, end, _SCRAPE_INTERVAL)
-    read = set(re.findall(r"\bdocspace_\w+", _RULES.read_text()))
-    for name, labels, value in _SERIES.findall(text):
-        if name in read:
-            series = f'{name}{{instance="{target}",job="docspace",{labels}}}'
-            yield "".join(f"{series} {at if name in _MOVING else value} {at}\n" for at in times)
 
 
 def _recorded(sample: Sample) -> str:
@@ -106,23 +70,13 @@ def _recorded(sample: Sample) -> str:
     labels, value = dict(sample["metric"]), sample["value"][1]
     name = labels.pop("__name__")
     pairs = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-    moves = abs(float(value) - end) < _HISTORY
-    times = range(end - _HISTORY, end, _RECORD_INTERVAL)
+    moves = abs(float(value) - end) < history.SECONDS
+    times = range(end - history.SECONDS, end, _RECORD_INTERVAL)
     return "".join(f"{name}{{{pairs}}} {at if moves else value} {at}\n" for at in times)
 
 
 def _escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def _write(parts: Iterable[str], data: Path) -> None:
-    """Add samples in OpenMetrics to a database."""
-    with tempfile.NamedTemporaryFile("w", suffix=".om") as file:
-        file.writelines(parts)
-        file.write("# EOF\n")
-        file.flush()
-        command = ("promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=8h")
-        subprocess.run((*command, file.name, data), check=True, stdout=subprocess.DEVNULL)
 
 
 def _prometheus(

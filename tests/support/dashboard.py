@@ -45,6 +45,8 @@ class View:
     """Seconds between the points of a line."""
     portals: Sequence[str] = ()
     owners: Sequence[str] = ()
+    show: str = "all"
+    """The text of a value of the variable `show`."""
 
     def instant(self, expr: str) -> list[Series]:
         """Return the response of an instant query; raises AssertionError for an error."""
@@ -71,8 +73,11 @@ class View:
         known = {
             "${portal:regex}": _as_regex(self.portals),
             "${owner:regex}": _as_regex(self.owners),
+            "${show:raw}": selection(self.show),
             "$__rate_interval": f"{self.step + 60}s",
+            "$__interval": f"{self.step}s",
             "${__from}": str(round((self.end - self.seconds) * 1000)),
+            "${__to}": str(round(self.end * 1000)),
         }
         for variable, value in known.items():
             expr = expr.replace(variable, value)
@@ -83,6 +88,13 @@ class View:
         response = requests.get(f"{self.url}/api/v1/{endpoint}", params=parameters, timeout=30)
         assert response.status_code == 200, f"{response.text}: {parameters}"
         return response.json()["data"]
+
+
+def selection(show: str) -> str:
+    """Return the value of the variable `show` that has this text."""
+    (variable,) = (variable for variable in VARIABLES if variable["name"] == "show")
+    (value,) = (option["value"] for option in variable["options"] if option["text"] == show)
+    return str(value)
 
 
 def _as_regex(chosen: Sequence[str]) -> str:
@@ -137,30 +149,36 @@ def tile(view: View, title: str) -> float | None:
 def table(view: View, title: str) -> list[Row]:
     """Return the rows of a table by column, after the panel's transformations."""
     panel = panel_of(title)
-    frames = [_frame(view, target, len(panel["targets"])) for target in panel["targets"]]
-    steps = [(step["id"], step["options"]) for step in panel["transformations"]]
-    assert [name for name, _ in steps] == ["merge", "sortBy", "organize"]
-    rows = _merge([frame for frame in frames if frame])
-    (order,) = steps[1][1]["sort"]
-    rows.sort(key=lambda row: row.get(order["field"], -math.inf), reverse=order["desc"])
-    return [_organize(row, steps[2][1]) for row in rows]
+    (join, joined), (select, selected), (sort, order), (organize, organized) = (
+        (step["id"], step["options"]) for step in panel["transformations"]
+    )
+    assert (join, select, sort, organize) == ("joinByField", "filterByValue", "sortBy", "organize")
+    rows = _join([_frame(view, target) for target in panel["targets"]], joined)
+    (kept,) = selected["filters"]
+    assert kept["config"]["id"] == "isNotNull"
+    rows = [row for row in rows if kept["fieldName"] in row]
+    (by,) = order["sort"]
+    rows.sort(key=lambda row: row.get(by["field"], math.inf), reverse=by["desc"])
+    return [_organize(row, organized) for row in rows]
 
 
-def _frame(view: View, target: dict[str, Any], targets: int) -> list[Row]:
-    value = "Value" if targets == 1 else f"Value #{target['refId']}"
+def _frame(view: View, target: dict[str, Any]) -> list[Row]:
+    value = f"Value #{target['refId']}"
     return [{**series.labels, value: series.last} for series in view.instant(target["expr"])]
 
 
-def _merge(frames: Sequence[Sequence[Row]]) -> list[Row]:
-    """Join rows that agree in the fields that all frames have."""
-    merged: dict[tuple[str | float, ...], Row] = {}
-    common = sorted(set.intersection(*({*frame[0]} for frame in frames))) if frames else []
-    for frame in frames:
-        for row in frame:
-            place = merged.setdefault(tuple(row[field] for field in common), {})
-            assert not {*row} & {*place} - {*common}, f"two rows that cannot be distinguished: {row}, {place}"
+def _join(frames: Sequence[Sequence[Row]], options: dict[str, str]) -> list[Row]:
+    """Join the rows that have the same value of a field; other fields they must not have in common."""
+    assert options["mode"] == "outer"
+    joined: dict[str | float, Row] = {}
+    for rows in frames:
+        keys = [row[options["byField"]] for row in rows]
+        assert len(set(keys)) == len(keys), f"rows that cannot be distinguished: {rows}"
+        for key, row in zip(keys, rows, strict=True):
+            place = joined.setdefault(key, {})
+            assert not {*row} & {*place} - {options["byField"]}, f"two columns of one name: {row}, {place}"
             place.update(row)
-    return list(merged.values())
+    return list(joined.values())
 
 
 def _organize(row: Row, options: dict[str, Any]) -> Row:

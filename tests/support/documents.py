@@ -11,7 +11,9 @@ from markdown_it.token import Token
 from tests.support.processes import ROOT
 
 NAMES = sorted(
-    str(path.relative_to(ROOT)) for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md")
+    str(path.relative_to(ROOT))
+    for folder in (ROOT, ROOT / "docs", ROOT / "grafana")
+    for path in folder.glob("*.md")
 )
 """Paths of the documents, relative to the root of the project."""
 

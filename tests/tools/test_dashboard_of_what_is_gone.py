@@ -1,6 +1,7 @@
 """The dashboard shows nothing that is gone, on Prometheus and on VictoriaMetrics."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,11 +10,17 @@ import yaml
 
 from docspace_exporter.demo import DemoPortal, sample_keys
 from tests.support import processes
-from tests.support.dashboard import PANELS, View, table, tile
+from tests.support.dashboard import ANNOTATIONS, PANELS, View, table, tile
 from tests.support.processes import wait_for
 
 TABLES = [panel["title"] for panel in PANELS if panel["type"] == "table"]
 TILES = [panel["title"] for panel in PANELS if panel["type"] == "stat"]
+
+
+def marked(name: str, view: View) -> set[str]:
+    """Return the names of the keys that an annotation marks."""
+    (annotation,) = (annotation for annotation in ANNOTATIONS if annotation["name"] == name)
+    return {series.labels["name"] for series in view.over_time(annotation["expr"])}
 
 
 @pytest.mark.parametrize("run_database", [processes.prometheus, processes.victoria_metrics])
@@ -36,9 +43,10 @@ def test_a_deleted_key_has_no_row_and_without_an_exporter_all_is_empty(
                     return len(table(view(), title))
 
                 wait_for(lambda: all(map(rows, TABLES)), "rows in every table")
-                portal.keys.pop(0)
-                keys = "API keys, soonest to expire first"
+                deleted = portal.keys.pop(0)
+                keys = "API keys: ${show:text}"
                 wait_for(lambda: rows(keys) == len(portal.keys), "no row of the deleted key")
+                wait_for(lambda: marked("Deleted", replace(view(), step=5)) == {deleted.name}, "a mark")
                 exporter.process.terminate()
                 wait_for(lambda: not any(map(rows, TABLES)), "empty tables")
                 wait_for(lambda: {tile(view(), title) for title in TILES} == {None}, "no data in tiles")

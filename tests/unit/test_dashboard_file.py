@@ -1,16 +1,24 @@
-"""The Grafana dashboard as a file: what any Grafana from 9.4 on shows of it, and in which order."""
+"""The Grafana dashboard as a file: what any Grafana from 10.4 on shows of it, and in which order."""
 
+import json
+import re
 from itertools import combinations
 from typing import Any
 
 import pytest
 import yaml
 
+from grafana.dashboard import rendered
+from grafana.parts import DOCS
 from tests.support.dashboard import ANNOTATIONS, DASHBOARD, FILE, PANELS, VARIABLES
 from tests.support.processes import ROOT
 
 COLUMNS = 24
 SHIPPED_WITH_GRAFANA = {"stat", "table", "timeseries", "state-timeline"}
+
+
+def test_the_file_is_what_its_parts_make() -> None:
+    assert FILE.read_text() == rendered(), "run `make dashboard`"
 
 
 def test_the_dashboard_is_known_by_its_uid() -> None:
@@ -54,8 +62,7 @@ def test_every_panel_explains_itself_and_needs_no_plugin(panel: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
-def test_columns_that_are_formatted_exist(panel: dict[str, Any]) -> None:
-    named = {override["matcher"]["options"] for override in panel["fieldConfig"]["overrides"]}
+def test_what_is_formatted_exists(panel: dict[str, Any]) -> None:
     columns = {
         name
         for step in panel.get("transformations", [])
@@ -63,14 +70,50 @@ def test_columns_that_are_formatted_exist(panel: dict[str, Any]) -> None:
         for name in step["options"]["renameByName"].values()
     }
     legends = {target.get("legendFormat") for target in panel["targets"]}
-    assert named <= columns | legends
+    exist = {
+        "byName": columns | legends,
+        "byFrameRefID": {target["refId"] for target in panel["targets"]},
+        "byRegexp": {"/^critical:/", "/^warning:/", "/^soon:/"},
+    }
+    for override in panel["fieldConfig"]["overrides"]:
+        assert override["matcher"]["options"] in exist[override["matcher"]["id"]]
 
 
-@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
-def test_coloured_cells_are_coloured_by_grafana_9(panel: dict[str, Any]) -> None:
-    properties = [p for override in panel["fieldConfig"]["overrides"] for p in override["properties"]]
-    for cell in (p["value"] for p in properties if p["id"] == "custom.cellOptions"):
-        assert cell["type"] == "color-text" or cell["mode"] == "basic"
+def test_links_lead_to_the_dashboard_the_documentation_or_the_portal() -> None:
+    links = [link["url"] for panel in PANELS for link in panel["fieldConfig"]["defaults"].get("links", ())]
+    links += [
+        link["url"]
+        for panel in PANELS
+        for override in panel["fieldConfig"]["overrides"]
+        for p in override["properties"]
+        if p["id"] == "links"
+        for link in p["value"]
+    ]
+    starts = (f"/d/{DASHBOARD['uid']}?${{__url_time_range}}&", f"{DOCS}/", "${__value.raw}/developer-tools/")
+    assert all(url.startswith(starts) for url in links)
+    for start in starts:
+        assert any(url.startswith(start) for url in links)
+
+
+def test_the_link_to_the_portals_shows_their_table() -> None:
+    (table,) = (panel for panel in PANELS if panel["title"] == "Portals, oldest data first")
+    (down,) = (panel for panel in PANELS if panel["title"] == "Portals down")
+    (link,) = down["fieldConfig"]["defaults"]["links"]
+    assert link["url"].endswith(f"&viewPanel={table['id']}")
+
+
+def test_the_values_of_show_survive_grafanas_list_of_values() -> None:
+    (variable,) = (variable for variable in VARIABLES if variable["name"] == "show")
+    listed = [text.replace("\\,", ",") for text in re.findall(r"(?:\\,|[^,])+", variable["query"])]
+    parsed = [re.fullmatch(r"\s*(.+)\s:\s(.+)", text) for text in listed]
+    assert [(match[1], match[2]) for match in parsed if match] == [
+        (option["text"], option["value"]) for option in variable["options"]
+    ]
+
+
+def test_a_status_page_can_be_linked() -> None:
+    links = json.loads(rendered("https://exporter.example/"))["links"]
+    assert {link["title"]: link["url"] for link in links}["Status page"] == "https://exporter.example/"
 
 
 def test_everything_uses_the_selected_data_source() -> None:
