@@ -84,7 +84,7 @@ clean:  ## remove what the other targets created
 # Stress
 .PHONY: stress
 
-stress: $(READY) tools  ## run the slow tests: slow clients, a long run, generated responses, a year of alerts
+stress: $(READY) tools  ## run the slow tests: hostile clients, a long run, generated responses, a year of alerts
 	$(BIN)/python -m pytest tests/stress -s
 	$(BIN)/python -m pytest tests/unit/docspace/test_properties.py --hypothesis-profile=stress -s -v
 

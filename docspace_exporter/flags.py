@@ -131,7 +131,7 @@ def _parser(version: str) -> argparse.ArgumentParser:
         type=int,
         default=40,
         metavar="N",
-        help="maximum number of concurrent scrapes; more get 503; 0 for no limit (default: 40)",
+        help="maximum number of concurrent renderings; more get 503; 0 for no limit (default: 40)",
     )
     add(
         "--web.enable-lifecycle",

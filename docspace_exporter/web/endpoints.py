@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from docspace_exporter.exposition import Exposition, negotiate
+from docspace_exporter.exposition import Exposition, Format, negotiate
 from docspace_exporter.poller import Poller
 from docspace_exporter.web import status_page
 from docspace_exporter.web.options import WebOptions
@@ -57,6 +57,29 @@ class _Workers:
             self._in_progress -= 1
 
 
+class _Renderings:
+    """Renders the exposition. Requests that want the same rendering while it is made count as one."""
+
+    def __init__(self, exposition: Exposition, limit: int) -> None:
+        self._exposition = exposition
+        # Only rendering counts: a client that reads slowly must not lock out others.
+        self._workers = _Workers("scrapes", threads=2, limit=limit)
+        self._in_progress: dict[tuple[Format, bool], asyncio.Task[bytes]] = {}
+
+    async def render(self, format_: Format, *, gzip: bool) -> bytes:
+        """Return the exposition; raises _BusyError."""
+        wanted = format_, gzip
+        rendering = self._in_progress.get(wanted)
+        if rendering is None:
+            rendering = asyncio.create_task(
+                self._workers.run(lambda: self._exposition.render(format_, gzip=gzip))
+            )
+            self._in_progress[wanted] = rendering
+            rendering.add_done_callback(lambda _: self._in_progress.pop(wanted))
+        # A client that disconnects must not end what others wait for.
+        return await asyncio.shield(rendering)
+
+
 class Endpoints:
     """The response of each path."""
 
@@ -70,10 +93,8 @@ class Endpoints:
         """`reload` returns the errors of the new configuration."""
         self._options = options
         self._poller = poller
-        self._exposition = exposition
         self._reload = reload
-        # Only rendering counts: a client that reads slowly must not lock out others.
-        self._scrapes = _Workers("scrapes", threads=2, limit=options.max_requests)
+        self._renderings = _Renderings(exposition, options.max_requests)
         self._pages = _Workers("pages", threads=1, limit=_OTHERS_LIMIT)
         self._reloads = _Workers("reloads", threads=1, limit=_OTHERS_LIMIT)
 
@@ -98,7 +119,7 @@ class Endpoints:
     async def _metrics(self, request: Request) -> Response:
         format_ = negotiate(request.headers.get("Accept", ""))
         gzip = gzip_accepted(request.headers.get("Accept-Encoding", ""))
-        body = await self._scrapes.run(lambda: self._exposition.render(format_, gzip=gzip))
+        body = await self._renderings.render(format_, gzip=gzip)
         headers = {"Content-Type": format_.value, "Vary": "Accept, Accept-Encoding"}
         if gzip:
             headers["Content-Encoding"] = "gzip"

@@ -93,7 +93,7 @@ class SlowClientMiddleware:
         """Respond to a request."""
         transport: asyncio.Transport = scope["state"]["transport"]
         if scope["type"] != "http" or scope["http_version"] not in {"1.0", "1.1"}:
-            # hypercorn lets a client switch to WebSocket or HTTP/2, which no scraper uses.
+            # HTTP/2 without an offer to switch to it.
             transport.abort()
             return
         started: list[float] = []

@@ -12,11 +12,13 @@ import threading
 from collections.abc import Callable
 from typing import Any, cast
 
+import h11
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import Event, Updated
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import LifespanState
 from starlette.types import ASGIApp
 
@@ -103,6 +105,32 @@ def address_of(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{host}:{port}"
 
 
+class _Http11(H11Protocol):
+    """HTTP/1.1 of hypercorn without the offers to switch to HTTP/2 or WebSocket."""
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Do not switch: a client that offers it must accept HTTP/1.1 as well (RFC 9110, 7.8)."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        headers = [(name, value) for name, value in request.headers if name != b"upgrade"]
+        target = _origin_form(request.target)
+        if target != request.target or len(headers) < len(request.headers):
+            request = h11.Request(
+                method=request.method, target=target, headers=headers, http_version=request.http_version
+            )
+        await super()._create_stream(request)
+
+
+def _origin_form(target: bytes) -> bytes:
+    """Return the path and query of a target that may be a URL (RFC 9112, 3.2.2)."""
+    if not target.lower().startswith((b"http://", b"https://")):
+        return target
+    _, _, rest = target.partition(b"://")
+    end = min((place for place in map(rest.find, (b"/", b"?")) if place >= 0), default=len(rest))
+    path = rest[end:]
+    return path if path.startswith(b"/") else b"/" + path
+
+
 class _Connection(TCPServer):
     """A connection of hypercorn with the limits that it lacks."""
 
@@ -114,7 +142,6 @@ class _Connection(TCPServer):
         """Send, or note that a request starts or ends."""
         await super().protocol_send(event)
         if isinstance(event, Updated) and not event.idle:
-            # A switch to HTTP/2 or WebSocket starts as a request and may never end.
             await self.idle_task.restart(self._task_group, self._end)
 
     async def _end(self) -> None:
@@ -123,6 +150,10 @@ class _Connection(TCPServer):
 
     async def _read_data(self) -> None:
         """Read until the client disconnects, without waiting for anything it may have sent after that."""
+        of = self.protocol
+        of.protocol = _Http11(
+            of.app, of.config, of.context, of.task_group, of.state, of.ssl, of.client, of.server, of.send
+        )
         await super()._read_data()
         await self.idle_task.stop()
 

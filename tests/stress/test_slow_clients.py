@@ -1,15 +1,16 @@
-"""Hundreds of slow clients at once, and one real scrape a second, which must not be delayed."""
+"""Hundreds of slow or hasty clients at once, and one real scrape a second, which must not be delayed."""
 
 import contextlib
 import gzip
 import http.client
+import json
 import resource
 import ssl
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,11 +20,14 @@ import pytest
 import trustme
 
 from docspace_exporter.demo import DemoKey, DemoPortal, User
-from tests.stress import proc, slow_clients
+from tests.stress import burst_clients, proc, slow_clients
 from tests.support.processes import exporter, wait_for
 
 SECONDS = 60
 KEYS = 10_000
+BURSTS, BURST = 10, 500
+SCRAPE_TIMEOUT = 10.0
+"""Seconds; Prometheus' default."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,35 @@ def test_clients_that_never_read_delay_no_scrape_and_keep_no_socket(
     with capsys.disabled():
         print("", *outcomes, sep="\n")
     assert [outcome for outcome in outcomes if not held_up_nothing(outcome)] == []
+
+
+def test_bursts_of_clients_cost_nobody_a_scrape(
+    large_portal: DemoPortal, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(large_portal, False, tmp_path / "bursts") as server, ThreadPoolExecutor(1) as others:
+        statuses = others.submit(bursts, server, BURSTS, SECONDS / BURSTS)
+        scrapes = list(scrapes_every_second(server))
+    with capsys.disabled():
+        print(f"\n{BURSTS} bursts of {BURST} clients: worst of {len(scrapes)} scrapes {max(scrapes):.3f} s")
+    assert statuses.result() == [{"200": BURST}] * BURSTS
+    assert max(scrapes) < SCRAPE_TIMEOUT
+
+
+def bursts(server: Server, count: int, seconds: float) -> Sequence[Mapping[str, int]]:
+    """Return how many clients got each status, for each burst."""
+    command = [sys.executable, burst_clients.__file__, str(BURST), str(server.port)]
+    statuses = []
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as clients:
+        assert clients.stdin
+        assert clients.stdout
+        begun = time.monotonic()
+        for number in range(count):
+            time.sleep(max(0.0, begun + number * seconds - time.monotonic()))
+            clients.stdin.write("now\n")
+            clients.stdin.flush()
+            statuses.append(json.loads(clients.stdout.readline()))
+        clients.stdin.close()
+    return statuses
 
 
 def held_up_nothing(outcome: Outcome) -> bool:

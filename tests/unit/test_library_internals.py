@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.protocol.h11 import H11Protocol
 from prometheus_client import exposition as text_format
 from prometheus_client.utils import floatToGoString
 from requests import Session
@@ -40,6 +41,21 @@ INTERNALS: dict[str, tuple[Callable[..., Any], list[str]]] = {
         ["self", "event"],
     ),
     "web/server.py overrides hypercorn's TCPServer._read_data": (TCPServer._read_data, ["self"]),
+    "web/server.py overrides hypercorn's H11Protocol._check_protocol": (
+        H11Protocol._check_protocol,
+        ["self", "event"],
+    ),
+    "web/server.py overrides hypercorn's H11Protocol._create_stream": (
+        H11Protocol._create_stream,
+        ["self", "request"],
+    ),
+    "web/server.py makes hypercorn's H11Protocol of what ProtocolWrapper has": (
+        H11Protocol,
+        [
+            *("app", "config", "context", "task_group", "connection_state"),
+            *("ssl", "client", "server", "send"),
+        ],
+    ),
     "exposition.py calls prometheus-client's choose_encoder": (text_format.choose_encoder, ["accept_header"]),
     "exposition.py calls prometheus-client's floatToGoString": (floatToGoString, ["d"]),
 }

@@ -89,18 +89,39 @@ def test_reload_returns_the_errors_in_the_configuration() -> None:
         assert get(address, "/-/reload").status_code == 405
 
 
-def test_one_scrape_too_many_gets_503_and_the_others_their_response() -> None:
+OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0"}
+
+
+def test_one_rendering_too_many_gets_503_and_the_others_their_response() -> None:
     exposition = GatedExposition()
     exposition.may_end.clear()
     with serving(exposition, WebOptions(max_requests=2)) as address, ThreadPoolExecutor(2) as clients:
-        working = [clients.submit(get, address, "/metrics") for _ in range(2)]
-        for _ in working:
+        text = clients.submit(get, address, "/metrics")
+        compressed = clients.submit(get, address, "/metrics", **{"Accept-Encoding": "gzip"})
+        for _ in range(2):
             assert exposition.rendering.acquire(timeout=10)
-        rejected = get(address, "/metrics")
+        rejected = get(address, "/metrics", **OPENMETRICS)
         exposition.may_end.set()
         assert rejected.status_code == 503
-        assert [received.result().status_code for received in working] == [200, 200]
+        assert [text.result().status_code, compressed.result().status_code] == [200, 200]
         assert get(address, "/metrics").status_code == 200
+
+
+def test_requests_share_the_rendering_in_progress_and_count_as_one() -> None:
+    exposition = GatedExposition()
+    exposition.may_end.clear()
+    with serving(exposition, WebOptions(max_requests=1)) as address, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(100)]
+        for client in clients:
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: exporter\r\nConnection: close\r\n\r\n")
+        assert exposition.rendering.acquire(timeout=10)
+        clients[0].close()  # this ends nothing for the others
+        # What comes after them has been read after them.
+        assert get(address, "/-/healthy").status_code == 200
+        exposition.may_end.set()
+        responses = [read_all(client) for client in clients[1:]]
+    assert all(response.startswith(b"HTTP/1.1 200") for response in responses)
+    assert not exposition.rendering.acquire(blocking=False)
 
 
 def test_no_limit_on_scrapes_when_it_is_0() -> None:
@@ -186,19 +207,46 @@ def http2_request() -> bytes:
     return connection.data_to_send()
 
 
-WEBSOCKET_REQUEST = (
-    b"GET /metrics HTTP/1.1\r\nHost: exporter\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
-
-
-@pytest.mark.parametrize("request_", [http2_request(), WEBSOCKET_REQUEST], ids=["HTTP/2", "WebSocket"])
-def test_other_protocols_get_no_response(address: tuple[str, int], request_: bytes) -> None:
+def test_http2_gets_no_response(address: tuple[str, int]) -> None:
     with socket.create_connection(address, timeout=5) as client:
-        client.sendall(request_)
+        client.sendall(http2_request())
         received = read_all(client)
     assert b"#########" not in received
     assert not received.startswith(b"HTTP/1.1")
+
+
+OFFERS = {
+    "HTTP/2": "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+    "WebSocket": "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+    "anything": "Connection: upgrade\r\nUpgrade: TLS/1.2, foo/2\r\n",
+}
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+@pytest.mark.parametrize("path", ["/metrics", "/", "/-/healthy"])
+def test_an_offer_to_switch_protocols_is_ignored(address: tuple[str, int], offer: str, path: str) -> None:
+    with socket.create_connection(address, timeout=5) as client:
+        for _ in range(2):
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: exporter\r\n{OFFERS[offer]}\r\n".encode())
+            response = http.client.HTTPResponse(client)
+            response.begin()
+            assert response.status == 200
+            assert response.read()
+
+
+@pytest.mark.parametrize("start", ["http://exporter:10059", "HTTP://exporter", "https://[::1]:1"])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/metrics", 200), ("/metrics?x=/y", 200), ("", 200), ("?filter=x", 200), ("/", 200), ("/other", 404)],
+)
+def test_a_target_may_be_a_url(address: tuple[str, int], start: str, path: str, status: int) -> None:
+    with socket.create_connection(address, timeout=5) as client:
+        client.sendall(f"GET {start}{path} HTTP/1.1\r\nHost: exporter\r\nConnection: close\r\n\r\n".encode())
+        response = http.client.HTTPResponse(client)
+        response.begin()
+        assert response.status == status
+        assert (b"#########" in response.read()) == path.startswith("/metrics")
 
 
 def test_endless_headers_are_rejected(address: tuple[str, int]) -> None:

@@ -121,7 +121,7 @@ def test_a_connection_closed_by_its_client_is_released_at_once(sent: bytes) -> N
         for _ in range(3):
             with socket.create_connection(address, timeout=10) as client:
                 client.sendall(sent)
-                if sent != HALF:
+                if sent not in {HALF, PREFACE}:
                     assert client.recv(65536)
         assert statuses(exchange(address, request("GET /metrics HTTP/1.1"))) == [200]
         wait_for(lambda: open_sockets() <= before, "the sockets given back", timeout=5)
@@ -168,7 +168,7 @@ def test_an_ambiguous_request_is_rejected_and_the_connection_closed(address: Add
         ("GET /?filter=" + "%22" * 5000 + " HTTP/1.1", [], 200),
         ("GET /?" + "&" * 15000 + " HTTP/1.1", [], 200),
         ("GET /%ff%fe%zz HTTP/1.1", [], 404),
-        ("GET http://another/metrics HTTP/1.1", [], 404),
+        ("GET http://another/metrics HTTP/1.1", [], 200),
         ("OPTIONS * HTTP/1.1", [], 404),
         ("CONNECT another:80 HTTP/1.1", [], 404),
         ("BREW /metrics HTTP/1.1", [], 405),

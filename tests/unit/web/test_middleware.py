@@ -111,7 +111,7 @@ def test_only_the_probes_need_no_password(port: int, where: str, status: int) ->
         assert client.getresponse().status == status
 
 
-def test_a_websocket_needs_a_password_too(port: int) -> None:
+def test_an_offer_of_websocket_needs_a_password_too(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
         client.sendall(
             b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
