@@ -41,7 +41,7 @@ def serve_app(portal_url: str) -> None:
     registry.register(collector_of(portal_url))
     listener = server.listen("127.0.0.1:0")
     sys.stderr.write(f"Listening address={server.address_of(listener)}\n")
-    server.serve(make_asgi_app(registry), listener, None, lambda: None, lambda: None)
+    server.serve(make_asgi_app(registry), [listener], None, lambda: None, lambda: None)
 
 
 def poll_and_render(portal_url: str) -> None:

@@ -86,21 +86,23 @@ def _run(options: Flags, exporter: ExporterState, load: Callable[[], Config]) ->
     web_config = WatchedWebConfig(options.web_config_file) if options.web_config_file else None
     if options.once:
         return _once(config)
-    listener = server.listen(options.listen_address)
+    listeners = [server.listen(address) for address in options.listen_addresses]
     exposition = Exposition(exporter, _process_metrics())
     polls = poller.Poller(exposition.update)
     reloader = Reloader(load, exporter, polls, exposition)
-    endpoints = Endpoints(options.web, polls, exposition, reloader.reload)
+    endpoints = Endpoints(options.web, exporter, polls, exposition, reloader.reload)
     reloader.apply(config)
     app = _with_middleware(endpoints.app(), web_config)
     tls = web_config.server_context() if web_config else None
 
     def on_ready() -> None:
-        logger.info("Listening", extra={"address": server.address_of(listener), "version": exporter.version})
+        for listener in listeners:
+            address = server.address_of(listener)
+            logger.info("Listening", extra={"address": address, "version": exporter.version})
         if options.demo:
-            _print_demo_urls(listener, tls)
+            _print_demo_urls(listeners[0], tls)
 
-    server.serve(app, listener, tls, on_ready, reloader.reload)
+    server.serve(app, listeners, tls, on_ready, reloader.reload)
     polls.stop()
     return 0
 

@@ -51,15 +51,6 @@ class Format(Enum):
     OPENMETRICS = openmetrics.CONTENT_TYPE_LATEST
 
 
-def negotiate(accept: str) -> Format:
-    """Return the format that an Accept header asks for; the text format if it cannot be read."""
-    try:
-        _, content_type = text_format.choose_encoder(accept)
-    except (TypeError, ValueError):
-        return Format.TEXT
-    return Format.OPENMETRICS if content_type.startswith("application/openmetrics-text") else Format.TEXT
-
-
 class _Family(msgspec.Struct, frozen=True):
     """One portal's part of a metric family whose values stay the same between polls."""
 

@@ -14,6 +14,7 @@ from docspace_exporter.text import one_line
 from docspace_exporter.web.options import WebOptions
 
 DEFAULT_CONFIG_FILE = Path("config.yaml")
+DEFAULT_LISTEN_ADDRESS = ":10059"
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +25,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     check: bool
     once: bool
     demo: bool
-    listen_address: str
+    listen_addresses: tuple[str, ...]
     web_config_file: Path | None
     web: WebOptions
     log_level: str
@@ -48,8 +49,10 @@ def parse(arguments: Sequence[str] | None, version: str) -> Flags:
         parser.error(f"argument --web.telemetry-path: {path!r} must start with / and not with /-/")
     if given.web_max_requests < 0:
         parser.error("argument --web.max-requests: must not be negative")
+    addresses = tuple(given.web_listen_addresses or [DEFAULT_LISTEN_ADDRESS])
     try:
-        net.split_listen_address(given.web_listen_address)
+        for address in addresses:
+            net.split_listen_address(address)
     except net.AddressError as error:
         parser.error(f"argument --web.listen-address: {error}")
     if given.demo and given.config_file:
@@ -59,7 +62,7 @@ def parse(arguments: Sequence[str] | None, version: str) -> Flags:
         check=given.config_check,
         once=given.once,
         demo=given.demo,
-        listen_address=given.web_listen_address,
+        listen_addresses=addresses,
         web_config_file=given.web_config_file,
         web=WebOptions(
             telemetry_path=path,
@@ -106,10 +109,10 @@ def _parser(version: str) -> argparse.ArgumentParser:
     add("--demo", action="store_true", help="export a built-in demo portal; needs no configuration")
     add(
         "--web.listen-address",
-        dest="web_listen_address",
-        default=":10059",
+        dest="web_listen_addresses",
+        action="append",
         metavar="ADDRESS",
-        help="address to listen on (default: :10059)",
+        help=f"address to listen on; may be repeated (default: {DEFAULT_LISTEN_ADDRESS})",
     )
     add(
         "--web.telemetry-path",

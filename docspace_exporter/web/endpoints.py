@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from prometheus_client.exposition import gzip_accepted
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from docspace_exporter.exposition import Exposition, Format, negotiate
+from docspace_exporter.exposition import Exposition, Format
+from docspace_exporter.metrics import ExporterState
 from docspace_exporter.poller import Poller
-from docspace_exporter.web import status_page
+from docspace_exporter.web import negotiation, status_page
 from docspace_exporter.web.options import WebOptions
 
 logger = logging.getLogger(__name__)
@@ -86,12 +86,14 @@ class Endpoints:
     def __init__(
         self,
         options: WebOptions,
+        exporter: ExporterState,
         poller: Poller,
         exposition: Exposition,
         reload: Callable[[], Sequence[str]],
     ) -> None:
         """`reload` returns the errors of the new configuration."""
         self._options = options
+        self._exporter = exporter
         self._poller = poller
         self._reload = reload
         self._renderings = _Renderings(exposition, options.max_requests)
@@ -117,8 +119,8 @@ class Endpoints:
         return app
 
     async def _metrics(self, request: Request) -> Response:
-        format_ = negotiate(request.headers.get("Accept", ""))
-        gzip = gzip_accepted(request.headers.get("Accept-Encoding", ""))
+        format_ = negotiation.format_for(_whole(request, "Accept"))
+        gzip = negotiation.accepts_gzip(_whole(request, "Accept-Encoding"))
         body = await self._renderings.render(format_, gzip=gzip)
         headers = {"Content-Type": format_.value, "Vary": "Accept, Accept-Encoding"}
         if gzip:
@@ -128,7 +130,9 @@ class Endpoints:
     async def _page(self, request: Request) -> Response:
         wanted = request.query_params.get("filter", "")
         page = await self._pages.run(
-            lambda: status_page.render(self._poller.states, wanted, self._options.telemetry_path)
+            lambda: status_page.render(
+                self._poller.states, wanted, self._options.telemetry_path, self._exporter
+            )
         )
         return HTMLResponse(page, headers=status_page.HEADERS)
 
@@ -161,3 +165,8 @@ class Endpoints:
 
     async def _respond_busy(self, _: Request, error: Exception) -> Response:
         return PlainTextResponse(str(error), 503, {"Retry-After": "1"})
+
+
+def _whole(request: Request, name: str) -> str:
+    """Return a header that may have several lines."""
+    return ",".join(request.headers.getlist(name))

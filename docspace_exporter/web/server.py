@@ -9,7 +9,7 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import h11
@@ -172,7 +172,7 @@ def _settings() -> Config:
 
 def serve(
     app: ASGIApp,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     tls: ssl.SSLContext | None,
     on_ready: Callable[[], object],
     on_sighup: Callable[[], object],
@@ -183,7 +183,7 @@ def serve(
     """
     _allow_many_files()
     threading.Thread(target=_wait_for_sighup, args=(on_sighup,), name="hangups", daemon=True).start()
-    asyncio.run(_serve_until_signal(app, listener, tls, on_ready))
+    asyncio.run(_serve_until_signal(app, listeners, tls, on_ready))
 
 
 def _wait_for_sighup(on_sighup: Callable[[], object]) -> None:
@@ -202,7 +202,7 @@ def _allow_many_files() -> None:
 
 async def _serve_until_signal(
     app: ASGIApp,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     tls: ssl.SSLContext | None,
     on_ready: Callable[[], object],
 ) -> None:
@@ -223,11 +223,11 @@ async def _serve_until_signal(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_stop)
     on_ready()
-    await serve_until(stop, app, listener, tls)
+    await serve_until(stop, app, listeners, tls)
 
 
 async def serve_until(
-    stop: asyncio.Event, app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None
+    stop: asyncio.Event, app: ASGIApp, listeners: Sequence[socket.socket], tls: ssl.SSLContext | None
 ) -> None:
     """Serve until `stop` is set, then let requests in progress end within a moment.
 
@@ -247,17 +247,21 @@ async def serve_until(
         await task
 
     deadline = HANDSHAKE_DEADLINE if tls else None
-    server = await asyncio.start_server(
-        connect,
-        sock=listener,
-        backlog=BACKLOG,
-        ssl=tls,
-        ssl_handshake_timeout=deadline,
-        ssl_shutdown_timeout=deadline,
-    )
+    servers = [
+        await asyncio.start_server(
+            connect,
+            sock=listener,
+            backlog=BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=deadline,
+            ssl_shutdown_timeout=deadline,
+        )
+        for listener in listeners
+    ]
     await stop.wait()
     await context.terminated.set()
-    server.close()
+    for server in servers:
+        server.close()
     if connections:
         await asyncio.wait(connections, timeout=GRACE)
 

@@ -13,6 +13,7 @@ from docspace_exporter import policy
 from docspace_exporter.config.exceptions import KeyException
 from docspace_exporter.config.portals import Portal
 from docspace_exporter.docspace.model import KEYS_PAGE, ApiKey
+from docspace_exporter.metrics import ExporterState
 from docspace_exporter.poller import PortalState
 
 HEADERS = {
@@ -83,22 +84,30 @@ class PortalSection(msgspec.Struct, frozen=True):
     rotate_url: str
 
 
-def render(states: Sequence[PortalState], wanted: str, telemetry_path: str) -> str:
-    """Return the page with the keys whose name, postfix, owner or access contains `wanted`."""
+def render(states: Sequence[PortalState], wanted: str, telemetry_path: str, exporter: ExporterState) -> str:
+    """Return the page with the keys whose name, postfix, owner or access contains `wanted`.
+
+    Its links are relative, so that a reverse proxy can serve it at any path that ends with a slash.
+    """
     now = time()
     sections = [_section(state, wanted.strip(), now) for state in states]
     return _TEMPLATES.get_template("status.html").render(
         portals=sections,
         wanted=wanted.strip(),
         partial=bool(wanted.strip()) or any(section.left_out for section in sections),
-        telemetry_path=telemetry_path,
+        telemetry_path=_relative(telemetry_path),
+        exporter=exporter,
         now=_date(now),
     )
 
 
 def render_link(telemetry_path: str) -> str:
     """Return a page with only a link to the metrics."""
-    return _TEMPLATES.get_template("link.html").render(telemetry_path=telemetry_path)
+    return _TEMPLATES.get_template("link.html").render(telemetry_path=_relative(telemetry_path))
+
+
+def _relative(path: str) -> str:
+    return f"./{path.lstrip('/')}"
 
 
 def _section(state: PortalState, wanted: str, now: float) -> PortalSection:

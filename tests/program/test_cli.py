@@ -287,3 +287,20 @@ def test_the_demo_prints_the_url_of_its_portal_and_a_key(tmp_path: Path) -> None
     assert values(found, "docspace_up", "portal") == {("demo",): 1}
     assert values(found, "docspace_api_keys_complete", "portal") == {("demo",): 1}
     assert {"process_cpu_seconds_total", "python_info"} <= {name for name, _ in found}
+
+
+def test_it_listens_on_every_address_that_is_given(tmp_path: Path) -> None:
+    with processes.exporter(tmp_path, "--demo", "--web.listen-address=[::1]:0") as exporter:
+        wait_for(lambda: exporter.log.count("msg=Listening") == 2, "two addresses")
+        addresses = re.findall(r"msg=Listening address=\"?([^\s\"]+)", exporter.log)
+        assert [address.rpartition(":")[0] for address in addresses] == ["127.0.0.1", "[::1]"]
+        for address in addresses:
+            assert requests.get(f"http://{address}/-/healthy", timeout=5).status_code == 200
+
+
+def test_an_address_in_use_is_reported_whichever_it_is(run: Callable[..., Outcome]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("--demo", "--web.listen-address=127.0.0.1:0", f"--web.listen-address=127.0.0.1:{port}")
+    assert done.code == 1
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.errors[-1]

@@ -1,6 +1,7 @@
 """Clients that all ask for the metrics at once: `python burst_clients.py COUNT PORT`.
 
-They do so for each line of standard input. After each burst it prints how many of them got each status, or 0 for none, as JSON.
+They do so for each line of standard input. After each burst it prints how many of them got each status, or 0
+for none, as JSON.
 """
 
 import asyncio

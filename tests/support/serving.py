@@ -58,7 +58,7 @@ def in_thread(app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext | None 
     stop = asyncio.Event()
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
-        thread = threading.Thread(target=runner.run, args=(server.serve_until(stop, app, listener, tls),))
+        thread = threading.Thread(target=runner.run, args=(server.serve_until(stop, app, [listener], tls),))
         thread.start()
         try:
             yield
@@ -74,6 +74,6 @@ def serving(
     reload: Callable[[], Sequence[str]] = lambda: (),
 ) -> Iterator[tuple[str, int]]:
     """Serve the endpoints; yields host and port."""
-    endpoints = Endpoints(options or WebOptions(), Poller(lambda _: None), exposition, reload)
+    endpoints = Endpoints(options or WebOptions(), ABOUT, Poller(lambda _: None), exposition, reload)
     with server.listen("127.0.0.1:0") as listener, in_thread(SlowClientMiddleware(endpoints.app()), listener):
         yield listener.getsockname()[:2]

@@ -49,6 +49,7 @@ def test_it_lists_exactly_the_flags() -> None:
 def test_it_lists_the_defaults_of_flags() -> None:
     own = {flag: action.default for flag, action in FLAGS.items() if action.nargs != 0}
     own["--config.file"] = flags.DEFAULT_CONFIG_FILE
+    own["--web.listen-address"] = flags.DEFAULT_LISTEN_ADDRESS
     assert defaults("Flags") == {flag: str(default) for flag, default in own.items() if default is not None}
 
 
@@ -118,6 +119,6 @@ def test_it_lists_exactly_the_reserved_labels() -> None:
 def test_it_lists_exactly_the_endpoints() -> None:
     poller = Poller(lambda _: None)
     exposition = Exposition(ABOUT, CollectorRegistry())
-    app = Endpoints(WebOptions(), poller, exposition, lambda: ()).app()
+    app = Endpoints(WebOptions(), ABOUT, poller, exposition, lambda: ()).app()
     paths = {route.path for route in app.routes if isinstance(route, Route)}
     assert set(first_cells("Endpoints")) == paths - set(status_page.STATIC_FILES)

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from docspace_exporter import gzip_blocks
 from docspace_exporter.docspace.model import ApiKey
-from docspace_exporter.exposition import Exposition, Format, negotiate
+from docspace_exporter.exposition import Exposition, Format
 from docspace_exporter.metrics import ExporterState
 from docspace_exporter.poller import PortalState
 from tests.support.collector import DocSpaceCollector
@@ -206,45 +206,6 @@ def test_metrics_of_the_exporter_and_the_process_are_exposed_without_portals() -
     assert "docspace_exporter_build_info" in names
     assert "process_start_time_seconds" in names
     assert not {name for name in names if "docspace_p" in name}
-
-
-PROMETHEUS_2 = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
-PROMETHEUS_3 = (
-    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
-    "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,"
-    "text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
-)
-
-
-@pytest.mark.parametrize(
-    ("accept", "expected"),
-    [
-        ("", Format.TEXT),
-        ("*/*", Format.TEXT),
-        ("text/plain", Format.TEXT),
-        ("text/plain;version=0.0.4", Format.TEXT),
-        ("text/html,application/xhtml+xml,*/*;q=0.8", Format.TEXT),
-        (PROMETHEUS_2, Format.OPENMETRICS),
-        (PROMETHEUS_3, Format.OPENMETRICS),
-        ("application/openmetrics-text", Format.OPENMETRICS),
-        ("application/openmetrics-text; version=1.0.0; charset=utf-8", Format.OPENMETRICS),
-        ("application/openmetrics-text;version=x", Format.TEXT),
-        ("application/openmetrics-text;version=1.0.0;version", Format.OPENMETRICS),
-        ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily", Format.TEXT),
-        (",;=,;;q=,", Format.TEXT),
-        ("\0\xff", Format.TEXT),
-    ],
-)
-def test_the_format_is_chosen_by_the_accept_header(accept: str, expected: Format) -> None:
-    assert negotiate(accept) is expected
-
-
-@given(
-    accept=st.text(st.sampled_from('application/openmetrics-text;version=1.0,;q ="*\\'), max_size=60)
-    | st.text(st.characters(max_codepoint=255))
-)
-def test_any_accept_header_selects_one_of_the_formats(accept: str) -> None:
-    assert negotiate(accept) in Format
 
 
 def test_content_types_are_those_that_prometheus_expects() -> None:

@@ -19,7 +19,7 @@ def test_without_flags_everything_has_its_default() -> None:
         check=False,
         once=False,
         demo=False,
-        listen_address=":10059",
+        listen_addresses=(":10059",),
         web_config_file=None,
         web=WebOptions(telemetry_path="/metrics", max_requests=40, enable_lifecycle=False, status_page=True),
         log_level="info",
@@ -33,6 +33,7 @@ def test_every_flag_is_read() -> None:
         "--config.check",
         "--once",
         "--web.listen-address=[::1]:80",
+        "--web.listen-address=127.0.0.1:81",
         "--web.telemetry-path=/probe/metrics",
         "--web.config.file=web.yml",
         "--web.max-requests=0",
@@ -45,7 +46,7 @@ def test_every_flag_is_read() -> None:
         check=True,
         once=True,
         demo=False,
-        listen_address="[::1]:80",
+        listen_addresses=("[::1]:80", "127.0.0.1:81"),
         web_config_file=Path("web.yml"),
         web=WebOptions(
             telemetry_path="/probe/metrics", max_requests=0, enable_lifecycle=True, status_page=False

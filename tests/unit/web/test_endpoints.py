@@ -74,6 +74,22 @@ def test_the_content_type_is_that_of_the_format_asked_for(address: tuple[str, in
     assert get(address, "/metrics").headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
 
 
+def test_a_header_may_have_several_lines(address: tuple[str, int]) -> None:
+    connection = http.client.HTTPConnection(*address, timeout=10)
+    connection.putrequest("GET", "/metrics", skip_accept_encoding=True)
+    for name, values in {
+        "Accept": ("text/plain;q=0.5", "application/openmetrics-text"),
+        "Accept-Encoding": ("br", "gzip"),
+    }.items():
+        for value in values:
+            connection.putheader(name, value)
+    connection.endheaders()
+    response = connection.getresponse()
+    assert response.headers["Content-Type"].startswith("application/openmetrics-text;")
+    assert response.headers["Content-Encoding"] == "gzip"
+    connection.close()
+
+
 def test_reload_is_forbidden_unless_enabled(address: tuple[str, int]) -> None:
     received = get(address, "/-/reload", "POST")
     assert received.status_code == 403
@@ -269,7 +285,7 @@ def test_the_metrics_can_be_at_another_path_even_the_root() -> None:
     with serving(GatedExposition(), WebOptions(telemetry_path="/keys", status_page=False)) as address:
         assert get(address, "/keys").status_code == 200
         assert get(address, "/metrics").status_code == 404
-        assert 'href="/keys"' in get(address, "/").text
+        assert 'href="./keys"' in get(address, "/").text
     with serving(GatedExposition(), WebOptions(telemetry_path="/", status_page=False)) as address:
         assert get(address, "/").text == "#########\n"
 

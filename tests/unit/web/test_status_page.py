@@ -14,7 +14,7 @@ from docspace_exporter.docspace.failures import PollError, Reason
 from docspace_exporter.docspace.model import REMOVED_MEMBER, ApiKey, Identity, Snapshot
 from docspace_exporter.poller import PortalState
 from docspace_exporter.web import status_page
-from tests.support.serving import GatedExposition, serving
+from tests.support.serving import ABOUT, GatedExposition, serving
 
 DAY = 86_400.0
 NOW = 1_800_000_000.0
@@ -74,7 +74,7 @@ def names(page: Page) -> list[str]:
 
 
 def render(*states: PortalState, wanted: str = "") -> Page:
-    return Page(status_page.render(states, wanted, "/metrics"))
+    return Page(status_page.render(states, wanted, "/metrics", ABOUT))
 
 
 def test_the_soonest_to_expire_comes_first_then_the_expired_then_the_rest() -> None:
@@ -132,7 +132,7 @@ def test_the_filter_finds_names_owners_postfixes_and_access() -> None:
 
 def test_a_long_list_is_cut_and_says_so_but_is_filtered_whole() -> None:
     keys = [key(f"k{number:04}", number + 1) for number in range(status_page.ROW_LIMIT + 7)]
-    html = status_page.render([state(*keys)], "", "/metrics")
+    html = status_page.render([state(*keys)], "", "/metrics", ABOUT)
     assert len(Page(html).rows) == status_page.ROW_LIMIT
     assert "7 more keys expire later" in html
     assert names(render(state(*keys), wanted=keys[-1].name)) == [keys[-1].name]
@@ -152,7 +152,7 @@ def test_a_key_whose_owner_is_gone_is_marked() -> None:
 
 def test_a_key_with_unreadable_fields_is_marked() -> None:
     odd = key("odd", malformed=("expiresAt",))
-    html = status_page.render([state(msgspec.structs.replace(odd, expiry=None))], "", "/metrics")
+    html = status_page.render([state(msgspec.structs.replace(odd, expiry=None))], "", "/metrics", ABOUT)
     assert 'title="unreadable: expiresAt">malformed' in html
     assert "never expires" not in html
 
@@ -191,22 +191,22 @@ def test_an_exception_for_something_else_does_not_make_a_key_less_urgent() -> No
 
 def test_an_exception_without_effect_is_shown() -> None:
     ended = msgspec.structs.replace(CRM, until=date(2026, 3, 1))
-    html = status_page.render([state(key("CRM"), portal=excepting(ended))], "", "/metrics")
+    html = status_page.render([state(key("CRM"), portal=excepting(ended))], "", "/metrics", ABOUT)
     assert "The exception for <bdi>name: CRM*</bdi> ended on 2026-03-01: remove it" in html
-    html = status_page.render([state(key("other"), portal=excepting(CRM))], "", "/metrics")
+    html = status_page.render([state(key("other"), portal=excepting(CRM))], "", "/metrics", ABOUT)
     assert "The exception for <bdi>name: CRM*</bdi> matches no key: correct or remove it" in html
 
 
 def test_the_last_failure_is_described_in_words() -> None:
     failure = PollError(Reason.UNAUTHORIZED, "status 401, the portal refused the key")
     down = PortalState(PORTAL, state(key("a", 1)).snapshot, failure, polls=2)
-    html = status_page.render([down], "", "/metrics")
+    html = status_page.render([down], "", "/metrics", ABOUT)
     assert "<strong>unauthorized</strong>: status 401, the portal refused the key" in html
     assert names(Page(html)) == ["a"]
 
 
 def test_a_portal_that_was_not_polled_yet_is_told_apart_from_one_that_is_down() -> None:
-    html = status_page.render([PortalState(PORTAL)], "", "/metrics")
+    html = status_page.render([PortalState(PORTAL)], "", "/metrics", ABOUT)
     assert "not polled yet" in html
     assert ">down<" not in html
 
@@ -215,7 +215,7 @@ def test_data_that_cannot_be_trusted_is_pointed_out() -> None:
     known = state(key("a"), malformed=3)
     assert known.snapshot is not None
     alone = PortalState(PORTAL, Snapshot((), 3, NOW, Identity(b"", None, sees_every_key=False)), polls=1)
-    html = status_page.render([alone], "", "/metrics")
+    html = status_page.render([alone], "", "/metrics", ABOUT)
     assert "3 malformed records" in html
     assert "sees only its own user" in html
 
@@ -223,7 +223,7 @@ def test_data_that_cannot_be_trusted_is_pointed_out() -> None:
 def test_owners_are_left_out_if_so_configured() -> None:
     silent = Portal(name="acme", url="https://acme.example", api_key="sk-x", export_owner=False)
     known = state(key("a", 1, owner="Ann"), portal=silent)
-    assert "Ann" not in status_page.render([known], "", "/metrics")
+    assert "Ann" not in status_page.render([known], "", "/metrics", ABOUT)
     assert names(render(known, wanted="Ann")) == []
 
 
@@ -237,7 +237,7 @@ def test_markup_in_a_name_an_owner_or_the_filter_stays_text() -> None:
 
 
 def test_the_secret_is_not_on_the_page() -> None:
-    assert "sk-canary" not in status_page.render([state(key("a", 1))], "", "/metrics")
+    assert "sk-canary" not in status_page.render([state(key("a", 1))], "", "/metrics", ABOUT)
 
 
 def test_a_date_beyond_the_calendar_is_described_in_words_only() -> None:
@@ -258,3 +258,16 @@ def test_the_page_allows_nothing_but_its_own_files() -> None:
             served = requests.get(f"http://{host}:{port}/-/static/{file}", timeout=10)
             assert served.status_code == 200
             assert served.headers["Content-Type"].startswith(kind)
+
+
+def test_the_version_and_revision_are_shown() -> None:
+    html = status_page.render([state(key("a", 1))], "", "/metrics", ABOUT)
+    assert f"docspace-exporter {ABOUT.version}, revision {ABOUT.revision}</footer>" in html
+
+
+def test_its_own_links_are_relative() -> None:
+    html = status_page.render([state(key("a", 1))], "", "/metrics", ABOUT)
+    assert Page(html).links[0] == "./metrics"
+    assert not [link for link in Page(html).links if link.startswith("/")]
+    for path in status_page.STATIC_FILES:
+        assert f'="{path.removeprefix("/")}"' in html
