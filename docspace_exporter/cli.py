@@ -102,7 +102,8 @@ def _run(options: Flags, exporter: ExporterState, load: Callable[[], Config]) ->
         if options.demo:
             _print_demo_urls(listeners[0], tls)
 
-    server.serve(app, listeners, tls, on_ready, reloader.reload)
+    with web_config.watching() if web_config else contextlib.nullcontext():
+        server.serve(app, listeners, tls, on_ready, reloader.reload)
     polls.stop()
     return 0
 

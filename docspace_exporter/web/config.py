@@ -3,11 +3,12 @@
 Settings that the exporter does not support are errors; none is ignored.
 """
 
+import contextlib
 import logging
 import re
 import ssl
-import time
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -80,16 +81,30 @@ class WatchedWebConfig:
         self._path = path
         self._newest = load(path)
         self._errors: tuple[str, ...] = ()
-        self._looked = time.monotonic()
 
     def current(self) -> WebConfig:
-        """Return the newest valid configuration; a change, or why it failed, is logged once."""
-        now = time.monotonic()
-        if now - self._looked >= LOOK_INTERVAL:
-            self._looked = now
-            if self._newest.is_outdated():
-                self._read_again()
+        """Return the newest valid configuration."""
         return self._newest
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Look at the files within the context, in a thread: a file system that hangs delays no client."""
+        stopped = threading.Event()
+
+        def look_until_stopped() -> None:
+            while not stopped.wait(LOOK_INTERVAL):
+                self.look()
+
+        threading.Thread(target=look_until_stopped, name="web configuration", daemon=True).start()
+        try:
+            yield
+        finally:
+            stopped.set()
+
+    def look(self) -> None:
+        """Read the configuration again if it has changed; a change, or why it failed, is logged once."""
+        if self._newest.is_outdated():
+            self._read_again()
 
     def server_context(self) -> ssl.SSLContext | None:
         """Return the TLS context, None for plain HTTP; each client gets the newest certificate."""

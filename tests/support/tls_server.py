@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from docspace_exporter.web import server
-from docspace_exporter.web.config import WatchedWebConfig
+from docspace_exporter.web.config import WatchedWebConfig, WebConfig
 from docspace_exporter.web.middleware import BasicAuthMiddleware, ResponseHeadersMiddleware
 from tests.support.serving import in_thread
 
@@ -68,10 +68,18 @@ async def _hello(_: Request) -> PlainTextResponse:
     return PlainTextResponse("hello", headers={"X-Frame-Options": "sameorigin"})
 
 
+class _LookingWebConfig(WatchedWebConfig):
+    """Looks at its files whenever it is used, so that a change takes effect at once."""
+
+    def current(self) -> WebConfig:
+        self.look()
+        return super().current()
+
+
 @contextlib.contextmanager
 def serving(path: Path) -> Iterator[int]:
     """Serve `/` and the probes' paths with a web configuration file; yields the port."""
-    config = WatchedWebConfig(path)
+    config = _LookingWebConfig(path)
     open_paths = ("/-/healthy", "/-/ready")
     endpoints = Starlette(routes=[Route(where, _hello) for where in ("/", *open_paths)])
     app = ResponseHeadersMiddleware(

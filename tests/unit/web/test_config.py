@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import ssl
+import threading
 from pathlib import Path
 
 import bcrypt
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from docspace_exporter.config.section import ConfigError
 from docspace_exporter.web import config as web_config
 from docspace_exporter.web.config import WatchedWebConfig, WebConfig, load
+from tests.support.processes import wait_for
 from tests.support.tls_server import write_certificates, write_pair, write_pair_of_name
 
 BAD_FILES = sorted((Path(__file__).parent / "web_configs").glob("*.yml"))
@@ -149,41 +151,56 @@ def test_a_missing_file_is_an_error_with_its_name(path: Path) -> None:
     assert errors(path) == ["cannot be read: No such file or directory"]
 
 
-@pytest.fixture
-def always_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every use of a watched configuration looks at its files."""
-    monkeypatch.setattr(web_config, "LOOK_INTERVAL", 0)
+def newest(watched: WatchedWebConfig) -> WebConfig:
+    """Return the configuration after a look at its files."""
+    watched.look()
+    return watched.current()
 
 
-@pytest.mark.usefixtures("always_look")
 def test_a_changed_file_takes_effect_at_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     path.write_text("")
     watched = WatchedWebConfig(path)
     path.write_text(f"basic_auth_users: {{prometheus: {HASH}}}")
-    assert "prometheus" in watched.current().users
+    assert "prometheus" in newest(watched).users
     assert caplog.messages == ["Web configuration reloaded"]
 
 
-def test_files_are_not_checked_for_every_client(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_is_seen_without_a_client(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_config, "LOOK_INTERVAL", 0.05)
     path.write_text("")
     watched = WatchedWebConfig(path)
+    with watched.watching():
+        path.write_text(f"basic_auth_users: {{prometheus: {HASH}}}")
+        wait_for(lambda: "prometheus" in watched.current().users, "the change")
+
+
+def test_a_file_system_that_hangs_delays_nobody(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang(_: WebConfig) -> bool:
+        hangs.set()
+        return not goes_on.wait(10)
+
+    monkeypatch.setattr(web_config, "LOOK_INTERVAL", 0.05)
+    monkeypatch.setattr(WebConfig, "is_outdated", hang)
     path.write_text(f"basic_auth_users: {{prometheus: {HASH}}}")
-    monkeypatch.setattr(web_config, "LOOK_INTERVAL", 3600)
-    assert watched.current().users == {}
+    watched = WatchedWebConfig(path)
+    with watched.watching():
+        assert hangs.wait(10)
+        assert "prometheus" in watched.current().users
+    goes_on.set()
 
 
-@pytest.mark.usefixtures("always_look")
 def test_a_named_file_is_watched_too(path: Path, authority: trustme.CA) -> None:
     path.write_text(TLS + "}")
     watched = WatchedWebConfig(path)
-    first = watched.current()
-    assert watched.current() is first
+    first = newest(watched)
+    assert newest(watched) is first
     write_pair(authority.issue_cert("localhost"), path.parent / "server")
-    assert watched.current() is not first
+    assert newest(watched) is not first
 
 
-@pytest.mark.usefixtures("always_look")
 def test_a_swapped_symbolic_link_counts_as_a_change(path: Path, tmp_path: Path) -> None:
     """Kubernetes renews a mounted Secret or ConfigMap so."""
     for version, user in (("v1", "old"), ("v2", "new")):
@@ -196,23 +213,21 @@ def test_a_swapped_symbolic_link_counts_as_a_change(path: Path, tmp_path: Path) 
     watched = WatchedWebConfig(path)
     (tmp_path / "data_new").symlink_to("v2")
     (tmp_path / "data_new").rename(data)
-    assert "new" in watched.current().users
+    assert "new" in newest(watched).users
 
 
-@pytest.mark.usefixtures("always_look")
 def test_an_invalid_new_file_leaves_the_old_one_in_effect_and_is_logged_once(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.write_text(f"basic_auth_users: {{prometheus: {HASH}}}")
     watched = WatchedWebConfig(path)
     path.write_text("basic_auth_users: {prometheus: hunter2}")
-    assert watched.current() is watched.current()
-    assert watched.current().users == {"prometheus": HASH.encode()}
+    assert newest(watched) is newest(watched)
+    assert newest(watched).users == {"prometheus": HASH.encode()}
     (message,) = caplog.messages
     assert message.startswith(f"Web configuration not reloaded: {path}: basic_auth_users.prometheus: is not")
 
 
-@pytest.mark.usefixtures("always_look")
 def test_an_unexpected_error_leaves_the_old_one_in_effect_and_is_reported_without_its_text(
     path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,41 +239,38 @@ def test_an_unexpected_error_leaves_the_old_one_in_effect_and_is_reported_withou
     path.write_text(f"basic_auth_users: {{grafana: {HASH}}}")
     with monkeypatch.context() as patch:
         patch.setattr(web_config, "load", break_down)
-        assert "prometheus" in watched.current().users
+        assert "prometheus" in newest(watched).users
     assert caplog.messages == [
         f"Web configuration not reloaded: {path}: unexpected RuntimeError: please report this as a bug"
     ]
-    assert "grafana" in watched.current().users
+    assert "grafana" in newest(watched).users
 
 
-@pytest.mark.usefixtures("always_look")
 def test_another_error_is_logged_too_and_a_corrected_file_is_read(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.write_text(f"basic_auth_users: {{prometheus: {HASH}}}")
     watched = WatchedWebConfig(path)
     path.unlink()
-    assert "prometheus" in watched.current().users
+    assert "prometheus" in newest(watched).users
     assert "cannot be read" in caplog.messages[0]
     path.write_text("basic_auth_user: {}")
-    assert "prometheus" in watched.current().users
+    assert "prometheus" in newest(watched).users
     assert "did you mean basic_auth_users?" in caplog.messages[1]
     path.write_text(f"basic_auth_users: {{grafana: {HASH}}}")
-    assert "grafana" in watched.current().users
+    assert "grafana" in newest(watched).users
 
 
-@pytest.mark.usefixtures("always_look")
 def test_a_file_that_an_invalid_one_refers_to_may_be_created_later(path: Path, authority: trustme.CA) -> None:
     path.write_text(TLS + "}")
     watched = WatchedWebConfig(path)
-    first = watched.current()
+    first = newest(watched)
     path.write_text("tls_server_config: {cert_file: renewed.crt, key_file: renewed.key}")
-    assert watched.current() is first
+    assert newest(watched) is first
     write_pair(authority.issue_cert("localhost"), path.parent / "renewed")
-    assert watched.current() is not first
+    assert newest(watched) is not first
 
 
-@pytest.mark.usefixtures("always_look")
 @pytest.mark.parametrize(
     ("before", "after", "error"),
     [
@@ -281,7 +293,7 @@ def test_protection_cannot_be_disabled_while_running(
 ) -> None:
     path.write_text(before)
     watched = WatchedWebConfig(path)
-    first = watched.current()
+    first = newest(watched)
     path.write_text(after)
-    assert watched.current() is first
+    assert newest(watched) is first
     assert caplog.messages == [f"Web configuration not reloaded: {path}: {error}"]

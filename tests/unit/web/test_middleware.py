@@ -11,7 +11,6 @@ import bcrypt
 import pytest
 import requests
 
-from docspace_exporter.web import config as web_config
 from docspace_exporter.web import passwords
 from tests.support.tls_server import serving
 
@@ -32,8 +31,7 @@ http_server_config:
 
 
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(web_config, "LOOK_INTERVAL", 0)
+def path(tmp_path: Path) -> Path:
     (tmp_path / "web.yml").write_text(WEB_CONFIG)
     return tmp_path / "web.yml"
 

@@ -278,18 +278,11 @@ def test_a_rejected_client_gets_no_byte_of_a_response_in_any_version(
     assert f"TLS handshake failed: none of {names} is in client_allowed_sans" in caplog.messages
 
 
-@pytest.fixture
-def always_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each handshake looks at the files."""
-    monkeypatch.setattr(web_config, "LOOK_INTERVAL", 0)
-
-
 def shown_certificate(path: Path, port: int) -> bytes | None:
     with shake_hands(path, port, lambda _: None) as connection:
         return connection.getpeercert(binary_form=True)
 
 
-@pytest.mark.usefixtures("always_look")
 def test_a_renewed_certificate_is_used_without_a_restart(path: Path, authority: trustme.CA) -> None:
     write(path, TLS)
     with serving(path) as port:
@@ -300,7 +293,6 @@ def test_a_renewed_certificate_is_used_without_a_restart(path: Path, authority: 
         assert shown_certificate(path, port) == renewed != first
 
 
-@pytest.mark.usefixtures("always_look")
 def test_a_half_written_certificate_leaves_the_old_one_in_use(path: Path, authority: trustme.CA) -> None:
     write(path, TLS)
     with serving(path) as port:
@@ -311,7 +303,6 @@ def test_a_half_written_certificate_leaves_the_old_one_in_use(path: Path, author
         assert shown_certificate(path, port) != first
 
 
-@pytest.mark.usefixtures("always_look")
 def test_another_client_authority_takes_effect_without_a_restart(path: Path) -> None:
     write(path, MUTUAL)
     with serving(path) as port:
@@ -321,7 +312,6 @@ def test_another_client_authority_takes_effect_without_a_restart(path: Path) -> 
         assert get(path, port, "client") == "ConnectionError"
 
 
-@pytest.mark.usefixtures("always_look")
 def test_a_client_no_longer_allowed_cannot_resume_its_session(path: Path) -> None:
     write(path, f"{MUTUAL}, max_version: TLS12, client_allowed_sans: [prometheus.example]")
     context = ssl.create_default_context(cafile=path.with_name("ca.crt"))
