@@ -17,6 +17,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     portals: int
     hanging_portals: int
     keys_a_portal: int
+    scrape_interval: int
+    """Between scrapes while rules are evaluated."""
     rules_interval: int
     """Between evaluations of the rules."""
     portals_interval: int
@@ -31,6 +33,7 @@ FULL = Plan(
     portals=500,
     hanging_portals=100,
     keys_a_portal=20,
+    scrape_interval=15,
     rules_interval=10,
     portals_interval=30,
     portals_seconds=300,
@@ -44,6 +47,7 @@ SMALL = Plan(
     portals=5,
     hanging_portals=1,
     keys_a_portal=2,
+    scrape_interval=1,
     rules_interval=1,
     portals_interval=1,
     portals_seconds=1,

@@ -52,12 +52,12 @@ def _measure(rules: Path, data: Path, target: str, plan: Plan) -> tuple[list[flo
     with tempfile.TemporaryDirectory() as directory:
         own = Path(directory, "data")
         shutil.copytree(data, own)
-        with _prometheus(Path(directory), rules, target, interval="1s") as url:
+        with _prometheus(Path(directory), rules, target, plan.scrape_interval, 1) as url:
             _wait_for_scrape(url)
             _evaluations(url, 3)
             recorded = _query(url, '{__name__=~"docspace:.+"}')
         history.write(map(_recorded, recorded), own)
-        with _prometheus(Path(directory), rules, target, interval=f"{plan.rules_interval}s") as url:
+        with _prometheus(Path(directory), rules, target, plan.scrape_interval, plan.rules_interval) as url:
             _wait_for_scrape(url)
             evaluations = _evaluations(url, plan.runs + 1)[1:]
             reads = [_seconds(url, _READ_ONCE) for _ in range(plan.runs + 1)][1:]
@@ -80,14 +80,14 @@ def _escaped(text: str) -> str:
 
 
 def _prometheus(
-    directory: Path, rules: Path, target: str, interval: str
+    directory: Path, rules: Path, target: str, scrape_interval: int, interval: int
 ) -> contextlib.AbstractContextManager[str]:
-    """Run Prometheus, which evaluates the rules this often; yields its address."""
-    often = re.sub(r"^( *)interval: \w+", rf"\1interval: {interval}", rules.read_text(), flags=re.MULTILINE)
+    """Run Prometheus, which scrapes and evaluates the rules every so many seconds; yields its address."""
+    often = re.sub(r"^( *)interval: \w+", rf"\1interval: {interval}s", rules.read_text(), flags=re.MULTILINE)
     (directory / "rules.yml").write_text(often)
     job = {"job_name": "docspace", "static_configs": [{"targets": [target]}]}
     config = {
-        "global": {"scrape_interval": f"{_SCRAPE_INTERVAL}s"},
+        "global": {"scrape_interval": f"{scrape_interval}s", "scrape_timeout": f"{scrape_interval}s"},
         "scrape_configs": [job],
         "rule_files": ["rules.yml"],
     }

@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
@@ -115,22 +114,3 @@ def test_the_filter_of_the_page_stays_below_the_path(behind_nginx: str) -> None:
     (form,) = re.findall(r"<form[^>]*>", page)
     assert "action" not in form  # so it is submitted to where the page is
     assert "CRM sync" in requests.get(f"{behind_nginx}?filter=CRM", timeout=10).text
-
-
-def test_scrapers_get_the_metrics_below_the_path(behind_nginx: str, tmp_path: Path) -> None:
-    target = behind_nginx.removeprefix("http://").partition("/")[0]
-    job = {
-        "job_name": "docspace",
-        "metrics_path": "/deep/exporter/metrics",
-        "static_configs": [{"targets": [target]}],
-    }
-    scraping = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [job]}
-    with processes.prometheus(tmp_path, scraping) as prometheus:
-
-        def keys() -> list[object]:
-            query = {"query": "docspace_api_keys"}
-            response = requests.get(f"{prometheus.url}/api/v1/query", params=query, timeout=10)
-            found: list[object] = response.json()["data"]["result"]
-            return found
-
-        wait_for(keys, "a scrape")
