@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import busy, dashboard_query, memory, poll, portals, rules, scrape, start
+from bench import busy, dashboard_query, memory, poll, portals, rules, scrape, spread, start
 from bench.plan import FULL, SMALL
 from bench.report import render
 
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "start": start.run,
     "dashboard": dashboard_query.run,
     "rules": rules.run,
+    "spread": spread.run,
     "portals": portals.run,
 }
 

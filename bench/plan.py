@@ -17,6 +17,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     portals: int
     hanging_portals: int
     keys_a_portal: int
+    spread: tuple[int, ...]
+    """Numbers of portals that have the same keys, fewest first."""
+    spread_keys: int
     scrape_interval: int
     """Between scrapes while rules are evaluated."""
     rules_interval: int
@@ -33,6 +36,8 @@ FULL = Plan(
     portals=500,
     hanging_portals=100,
     keys_a_portal=20,
+    spread=(1, 100, 500, 2_000),
+    spread_keys=10_000,
     scrape_interval=15,
     rules_interval=10,
     portals_interval=30,
@@ -47,6 +52,8 @@ SMALL = Plan(
     portals=5,
     hanging_portals=1,
     keys_a_portal=2,
+    spread=(1, 3),
+    spread_keys=6,
     scrape_interval=1,
     rules_interval=1,
     portals_interval=1,

@@ -21,9 +21,9 @@ _NAMES = ("nightly backup", "CRM sync", 'the "new" website', "Отчёты дл�
 _PERMISSIONS = ("files:read", "files:write", "rooms:read", "rooms:write", "accounts:read")
 
 
-def answer_to_keys(count: int) -> bytes:
-    """Return a response to `GET /api/2.0/keys` of DocSpace server 3.7."""
-    chance = random.Random(count)
+def answer_to_keys(count: int, portal: int = 0) -> bytes:
+    """Return a response of one of many portals to `GET /api/2.0/keys` of DocSpace server 3.7."""
+    chance = random.Random(f"{count} {portal}")
     return _envelope([_record(chance, number) for number in range(count)])
 
 
@@ -101,13 +101,15 @@ class _Portal:
 
 
 async def _serve(keys: int, portals: int, hanging: int) -> None:
-    responses = {
-        _KEYS_PATH: answer_to_keys(keys),
+    identity = {
         "/api/2.0/keys/@self": _envelope({"id": "own", "name": "prometheus exporter"}),
         "/api/2.0/people/@self": _envelope({"isAdmin": True, "isOwner": False}),
         "/api/2.0/people/filter": _envelope([{"id": f"{number:036}", "status": 2} for number in range(20)]),
     }
-    served = [_Portal(responses, hangs=number >= portals - hanging) for number in range(portals)]
+    served = [
+        _Portal({_KEYS_PATH: answer_to_keys(keys, number), **identity}, hangs=number >= portals - hanging)
+        for number in range(portals)
+    ]
 
     async def send_arrivals(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -57,15 +57,19 @@ class Program:
 
     def resident(self) -> int:
         """Return the bytes of memory that the program holds."""
-        return self._status("VmRSS")
+        return self._status("VmRSS") * 1024
 
     def peak_resident(self) -> int:
         """Return the most that the program has held, in bytes."""
-        return self._status("VmHWM")
+        return self._status("VmHWM") * 1024
+
+    def threads(self) -> int:
+        """Return the number of threads that the program has."""
+        return self._status("Threads")
 
     def _status(self, field: str) -> int:
         status = Path(f"/proc/{self._pid}/status").read_text()
-        return int(status.partition(f"{field}:")[2].split()[0]) * 1024
+        return int(status.partition(f"{field}:")[2].split()[0])
 
 
 @contextlib.contextmanager

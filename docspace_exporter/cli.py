@@ -31,8 +31,9 @@ from docspace_exporter.config.portals import (
 from docspace_exporter.config.section import ConfigError, field_path
 from docspace_exporter.docspace import transport
 from docspace_exporter.docspace.proxy import InvalidProxyError, proxy_url
-from docspace_exporter.exposition import Exposition, Format
+from docspace_exporter.exposition import Exposition
 from docspace_exporter.flags import Flags
+from docspace_exporter.formats import Format
 from docspace_exporter.metrics import ExporterState
 from docspace_exporter.reload import Reloader
 from docspace_exporter.text import one_line

@@ -1,90 +1,35 @@
-"""The text of all series, rendered fast: built once per poll, with ticking values added at the scrape.
+"""The exposition: holds the text of every portal's newest state, and renders a scrape from it, fast.
 
-prometheus-client renders each part that needs its rules once: comments, the portal's own series, and the
-labels of each key, which the other series of the key share.
+Texts are built once per poll; at a scrape, ticking values are added, and what changed is compressed.
 """
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from enum import Enum
 from typing import Any
 
 import msgspec
-from prometheus_client import exposition as text_format
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
-from prometheus_client.utils import floatToGoString
 
-from docspace_exporter import gzip_blocks
-from docspace_exporter.config.portals import Portal
-from docspace_exporter.docspace.model import ApiKey, Snapshot
-from docspace_exporter.gzip_blocks import Block, lasting_block
-from docspace_exporter.metrics import (
-    KEY_GAUGES,
-    LABELED_KEY_GAUGES,
-    TICKING_KEY_GAUGES,
-    ExporterState,
-    KeyGauge,
-    LabeledKeyGauge,
-    Labels,
-    TickingKeyGauge,
-    exporter_metrics,
-    key_info,
-    key_labels,
-    portal_labels,
-    portal_metrics,
-    ticking_portal_metrics,
-)
+from docspace_exporter import formats, gzip_blocks
+from docspace_exporter.formats import Format
+from docspace_exporter.gzip_blocks import Block
+from docspace_exporter.metrics import ExporterState, exporter_metrics
 from docspace_exporter.poller import PortalState
+from docspace_exporter.portal_text import PortalText, SeriesText, joined, portal_text
 
-_EOF = b"# EOF\n"
+GROUP = 64
+GROUP_SIZE = 1024 * 1024
+"""Portals, and bytes of their texts, that are joined: a scrape has fewer parts to collect then.
 
-
-class Format(Enum):
-    """A format of the exposition, by its content type."""
-
-    TEXT = text_format.CONTENT_TYPE_PLAIN_0_0_4
-    OPENMETRICS = openmetrics.CONTENT_TYPE_LATEST
-
-
-class _Family(msgspec.Struct, frozen=True):
-    """One portal's part of a metric family whose values stay the same between polls."""
-
-    metric: Metric
-    """Without samples: only for HELP and TYPE."""
-    block: Block
-    temporary: Sequence[tuple[float, str]] = ()
-    """Lines that may end between polls, and the Unix seconds of their end."""
-
-    def blocks(self, now: float) -> list[Block]:
-        """Return the blocks that have lines."""
-        lines = "".join([line for end, line in self.temporary if now < end])
-        return [block for block in (self.block, Block(lines.encode())) if block.text]
+They are joined again after each poll of one of them.
+"""
 
 
-class _TickingFamily(msgspec.Struct, frozen=True):
-    """One portal's part of a metric family with ticking values: each line up to its value, and its date."""
-
-    metric: Metric
-    heads: Sequence[str]
-    moments: Sequence[float]
-    value: Callable[[float, float], float]
-
-    def text(self, now: float) -> str:
-        value = self.value
-        lines = zip(self.heads, self.moments, strict=True)
-        return "".join([f"{head}{value(moment, now)}\n" for head, moment in lines])
-
-
-class _PortalText(msgspec.Struct, frozen=True):
-    state: PortalState
-    labels: Labels
-    families: Sequence[_Family]
-    ticking: Sequence[_TickingFamily]
+class _Group(msgspec.Struct, frozen=True):
+    portals: Mapping[str, PortalText]
+    series: SeriesText
+    """Of all of them."""
 
 
 class _Exposed(msgspec.Struct, frozen=True):
@@ -93,7 +38,7 @@ class _Exposed(msgspec.Struct, frozen=True):
     exporter: ExporterState | None
     """None to leave the exporter's own series out."""
     label_names: Sequence[str] = ()
-    portals: Mapping[str, _PortalText] = {}
+    groups: Sequence[_Group] = ()
     version: int = 0
     """Grows with every change."""
 
@@ -128,8 +73,8 @@ class Exposition:
     ) -> None:
         """Expose these portals, and no other, from now on."""
         with self._changing:
-            texts = {state.portal.name: _portal_text(state, label_names) for state in states()}
-            self._change(exporter=exporter, label_names=label_names, portals=texts)
+            texts = [portal_text(state, label_names) for state in states()]
+            self._change(exporter=exporter, label_names=label_names, groups=_groups(texts))
 
     def show_exporter(self, exporter: ExporterState) -> None:
         """Expose another state of the exporter itself."""
@@ -138,12 +83,18 @@ class Exposition:
 
     def update(self, state: PortalState) -> None:
         """Expose a portal's new state, unless the portal is no longer exposed."""
+        name = state.portal.name
         with self._changing:
             exposed = self._exposed
-            shown = exposed.portals.get(state.portal.name)
-            if shown is not None and shown.state.portal == state.portal:
-                text = _portal_text(state, exposed.label_names, shown)
-                self._change(portals={**exposed.portals, state.portal.name: text})
+            for position, group in enumerate(exposed.groups):
+                shown = group.portals.get(name)
+                if shown is not None and shown.state.portal == state.portal:
+                    text = portal_text(state, exposed.label_names, shown)
+                    groups = [*exposed.groups]
+                    groups[position : position + 1] = _groups(
+                        [*{**group.portals, name: text}.values()], group.series
+                    )
+                    self._change(groups=groups)
 
     def _change(self, **fields: Any) -> None:
         version = self._exposed.version + 1
@@ -164,123 +115,27 @@ class Exposition:
 
     def _blocks(self, exposed: _Exposed, format_: Format, now: float) -> Iterator[Block]:
         if exposed.exporter:
-            yield Block(_render(_StaticCollector(exporter_metrics(exposed.exporter)), format_))
-        portals = list(exposed.portals.values())
-        for parts in zip(*(portal.families for portal in portals), strict=True):
-            if blocks := [block for part in parts for block in part.blocks(now)]:
-                yield Block(_render(_StaticCollector([parts[0].metric]), format_))
+            yield Block(formats.render(exporter_metrics(exposed.exporter), format_))
+        series = [group.series for group in exposed.groups]
+        for parts in zip(*(text.families for text in series), strict=True):
+            if blocks := [block for part in parts for block in part.blocks_at(now)]:
+                yield Block(formats.render([parts[0].metric], format_))
                 yield from blocks
-        for metrics in zip(
-            *(ticking_portal_metrics(portal.state, portal.labels, now) for portal in portals), strict=True
-        ):
-            samples = [sample for metric in metrics for sample in metric.samples]
-            if samples:
-                yield Block(_render(_StaticCollector([_metric_with(metrics[0], samples)]), format_))
-        for parts_ in zip(*(portal.ticking for portal in portals), strict=True):
-            if any(part.heads for part in parts_):
-                yield Block(_render(_StaticCollector([parts_[0].metric]), format_))
-                yield from (Block(part.text(now).encode()) for part in parts_)
-        yield Block(_render(self._process, format_))
+        for ticking in zip(*(text.ticking for text in series), strict=True):
+            if any(part.heads for part in ticking):
+                yield Block(formats.render([ticking[0].metric], format_))
+                yield from (Block(part.text(now).encode()) for part in ticking)
+        yield Block(formats.render_collector(self._process, format_))
         if format_ is Format.OPENMETRICS:
-            yield Block(_EOF)
+            yield Block(formats.EOF)
 
 
-def _portal_text(
-    state: PortalState, label_names: Sequence[str], before: _PortalText | None = None
-) -> _PortalText:
-    """Return the text of a portal. Parts of `before` that come from the same snapshot are reused."""
-    labels = portal_labels(state.portal, label_names)
-    portal = [_family(metric, _sample_lines(metric)) for metric in portal_metrics(state, labels)]
-    if before is not None and before.state.snapshot is state.snapshot:
-        return _PortalText(state, labels, [*portal, *before.families[len(portal) :]], before.ticking)
-    info = key_info(state, labels)
-    snapshot = state.snapshot
-    keys = snapshot.keys if snapshot else ()
-    series = list(zip(keys, _label_texts([key_labels(labels, key) for key in keys]), strict=True))
-    return _PortalText(
-        state,
-        labels,
-        [
-            *portal,
-            _family(info, _sample_lines(info)),
-            *(_key_family(gauge, state.snapshot, series) for gauge in KEY_GAUGES),
-            *(
-                _labeled_key_family(gauge, state.portal, state.snapshot, series)
-                for gauge in LABELED_KEY_GAUGES
-            ),
-        ],
-        [_ticking_family(gauge, series) for gauge in TICKING_KEY_GAUGES],
-    )
-
-
-def _key_family(gauge: KeyGauge, snapshot: Snapshot | None, series: Sequence[tuple[ApiKey, str]]) -> _Family:
-    lines = []
-    for key, labels in series:
-        value = gauge.value(key, snapshot) if snapshot else None
-        if value is not None:
-            lines.append(f"{gauge.name}{labels} {floatToGoString(value)}\n")  # type: ignore[no-untyped-call]
-    return _family(GaugeMetricFamily(gauge.name, gauge.documentation), "".join(lines))
-
-
-def _labeled_key_family(
-    gauge: LabeledKeyGauge, portal: Portal, snapshot: Snapshot | None, series: Sequence[tuple[ApiKey, str]]
-) -> _Family:
-    lines: list[str] = []
-    temporary: list[tuple[float, str]] = []
-    for key, labels in series:
-        for label, value, end in gauge.values(key, portal, snapshot) if snapshot else ():
-            number = floatToGoString(value)  # type: ignore[no-untyped-call]
-            line = f'{gauge.name}{labels[:-1]},{gauge.label}="{label}"}} {number}\n'
-            if math.isinf(end):
-                lines.append(line)
-            else:
-                temporary.append((end, line))
-    family = _family(GaugeMetricFamily(gauge.name, gauge.documentation), "".join(lines))
-    return msgspec.structs.replace(family, temporary=temporary)
-
-
-def _ticking_family(gauge: TickingKeyGauge, series: Sequence[tuple[ApiKey, str]]) -> _TickingFamily:
-    moments = [(gauge.moment(key), labels) for key, labels in series]
-    return _TickingFamily(
-        GaugeMetricFamily(gauge.name, gauge.documentation),
-        [f"{gauge.name}{labels} " for moment, labels in moments if moment is not None],
-        [moment for moment, _ in moments if moment is not None],
-        gauge.value,
-    )
-
-
-def _family(metric: Metric, lines: str) -> _Family:
-    return _Family(_metric_with(metric, []), lasting_block(lines.encode()))
-
-
-def _label_texts(labels: Sequence[Labels]) -> list[str]:
-    """Return the labels of each series as text, including the braces."""
-    samples = [Sample("x", dict(names), 0) for names in labels]
-    lines = _sample_lines(_metric_with(GaugeMetricFamily("x", ""), samples))
-    return [line[1 : line.rindex("}") + 1] for line in lines.split("\n")[:-1]]
-
-
-def _metric_with(metric: Metric, samples: list[Sample]) -> Metric:
-    other = Metric(metric.name, metric.documentation, metric.type)
-    other.samples = samples
-    return other
-
-
-class _StaticCollector(Collector):
-    def __init__(self, metrics: Iterable[Metric]) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterable[Metric]:
-        return self._metrics
-
-
-def _render(collector: Collector, format_: Format) -> bytes:
-    """Return prometheus-client's rendering, without the EOF line of OpenMetrics."""
-    if format_ is Format.OPENMETRICS:
-        return bytes(openmetrics.generate_latest(collector)).removesuffix(_EOF)  # type: ignore[no-untyped-call]
-    return text_format.generate_latest(collector)
-
-
-def _sample_lines(metric: Metric) -> str:
-    """Return the sample lines of a metric; they are the same in both formats."""
-    return _render(_StaticCollector([metric]), Format.TEXT).decode().split("\n", 2)[2]
+def _groups(portals: Sequence[PortalText], before: SeriesText | None = None) -> list[_Group]:
+    """Return the portals in groups of limited size; `before` is the text of all of them until now."""
+    if not portals:
+        return []
+    if len(portals) > GROUP or (len(portals) > 1 and sum(portal.size for portal in portals) > GROUP_SIZE):
+        middle = len(portals) // 2
+        return [*_groups(portals[:middle]), *_groups(portals[middle:])]
+    by_name = {portal.state.portal.name: portal for portal in portals}
+    return [_Group(by_name, joined([portal.series for portal in portals], before))]

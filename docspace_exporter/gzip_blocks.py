@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-WORTH_DEFLATING = 32 * 1024
-"""Bytes from which a block is deflated in advance, not at each scrape."""
+_PIECE = 32 * 1024
+"""Bytes that are deflated together: each call of zlib releases the interpreter lock to a running poll."""
 
 _deflater = functools.partial(zlib.compressobj, 1, zlib.DEFLATED, -zlib.MAX_WBITS)
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
@@ -21,28 +21,22 @@ class Block(msgspec.Struct, frozen=True):
     deflated: bytes | None = None
 
 
-def lasting_block(text: bytes) -> Block:
-    """Return a block that is used for many responses."""
-    return Block(text, _deflate(text) if len(text) >= WORTH_DEFLATING else None)
-
-
-def _deflate(text: bytes) -> bytes:
-    """Return deflate blocks that stand alone and end on a byte, so that they can be concatenated."""
+def deflated(text: bytes) -> Block:
+    """Return a block that is deflated in advance: it stands alone and ends on a byte, between any others."""
     deflater = _deflater()
-    return deflater.compress(text) + deflater.flush(zlib.Z_FULL_FLUSH)
+    return Block(text, deflater.compress(text) + deflater.flush(zlib.Z_FULL_FLUSH))
 
 
 def gzip(blocks: Iterable[Block]) -> bytes:
     """Return the blocks as one gzip member (RFC 1952): of several, some clients read only the first."""
     checksum, size, body, deflater = 0, 0, [_HEADER], _deflater()
-    # Each call of zlib releases the interpreter lock to a running poll, so there are few.
     pending = bytearray()
     for block in blocks:
         checksum = zlib.crc32(block.text, checksum)
         size += len(block.text)
         if block.deflated is None:
             pending += block.text
-        if block.deflated is not None or len(pending) >= WORTH_DEFLATING:
+        if block.deflated is not None or len(pending) >= _PIECE:
             body.append(deflater.compress(pending))
             pending.clear()
         if block.deflated is not None:

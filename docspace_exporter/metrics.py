@@ -5,7 +5,8 @@ A new metric needs an entry here, in docs/metrics.md, and a test.
 
 import math
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
@@ -13,6 +14,7 @@ from prometheus_client.samples import Sample
 
 from docspace_exporter.config.portals import Portal
 from docspace_exporter.docspace.model import ApiKey, Snapshot
+from docspace_exporter.gauges import KeyGauge, LabeledKeyGauge, TickingKeyGauge, TickingPortalGauge
 from docspace_exporter.policy import allowed, thresholds
 from docspace_exporter.poller import PortalState
 
@@ -27,35 +29,6 @@ class ExporterState(msgspec.Struct, frozen=True):
     reload_successful: bool = True
     reload_success_time: float = 0.0
     """Unix seconds."""
-
-
-class KeyGauge(msgspec.Struct, frozen=True):
-    """A gauge with a series per key whose value stays the same between polls; None means no series."""
-
-    name: str
-    documentation: str
-    value: Callable[[ApiKey, Snapshot], float | None]
-
-
-class LabeledKeyGauge(msgspec.Struct, frozen=True):
-    """A gauge with any number of series per key, distinguished by one label."""
-
-    name: str
-    documentation: str
-    label: str
-    values: Callable[[ApiKey, Portal, Snapshot], Iterable[tuple[str, float, float]]]
-    """Value of the label, value of the series, and Unix seconds of its end."""
-
-
-class TickingKeyGauge(msgspec.Struct, frozen=True):
-    """A gauge with a series per key whose value is the time between a date of the key and now."""
-
-    name: str
-    documentation: str
-    moment: Callable[[ApiKey], float | None]
-    """Unix seconds; None means no series."""
-    value: Callable[[float, float], float]
-    """Seconds, from that date and now."""
 
 
 def _finite_expiry(key: ApiKey) -> float | None:
@@ -144,6 +117,18 @@ LABELED_KEY_GAUGES = (
 """
 docspace_api_key_expiry_threshold_seconds{id="0b4b6e0c",name="backup job",...,severity="critical"} 259200.0
 docspace_api_key_exception{id="7d0c9a51",name="CRM sync",portal="acme",postfix="0001",allow="unused"} 1.0
+"""
+
+TICKING_PORTAL_GAUGES = (
+    TickingPortalGauge(
+        "docspace_api_keys_expired",
+        "API keys that are past their expiry.",
+        lambda snapshot: sorted(key.expiry for key in snapshot.keys if key.expiry is not None),
+        lambda expiries, now: float(bisect_right(expiries, now)),
+    ),
+)
+"""
+docspace_api_keys_expired{portal="acme"} 1.0
 """
 
 TICKING_KEY_GAUGES = (
@@ -266,17 +251,6 @@ def portal_metrics(state: PortalState, labels: Labels) -> Iterator[Metric]:
     for reason, count in state.failures.items():
         failures.add_metric((*labels.values(), reason.value), count)
     yield failures
-
-
-def ticking_portal_metrics(state: PortalState, labels: Labels, now: float) -> Iterator[Metric]:
-    """Return the metrics of a portal that change between polls.
-
-    docspace_api_keys_expired{portal="acme"} 1.0
-    """
-    expired = None
-    if state.snapshot:
-        expired = sum(key.expiry is not None and key.expiry <= now for key in state.snapshot.keys)
-    yield _gauge("docspace_api_keys_expired", "API keys that are past their expiry.", labels, expired)
 
 
 def key_info(state: PortalState, labels: Labels) -> Metric:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sched
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +58,6 @@ def poll(state: PortalState, clock: Callable[[], float] = time.time) -> PortalSt
     """
     start = time.monotonic()
     snapshot, failure = state.snapshot, None
-    failures = dict(state.failures)
     try:
         snapshot = client.poll(state.portal, snapshot.identity if snapshot else None, clock)
     except PollError as error:
@@ -66,9 +66,15 @@ def poll(state: PortalState, clock: Callable[[], float] = time.time) -> PortalSt
         # Unexpected, so its text may hold a secret.
         message = f"unexpected {type(error).__name__}: please report this as a bug"
         failure = PollError(Reason.INVALID_RESPONSE, message)
+    return _after_poll(state, snapshot, failure, time.monotonic() - start)
+
+
+def _after_poll(
+    state: PortalState, snapshot: Snapshot | None, failure: PollError | None, seconds: float
+) -> PortalState:
+    failures = dict(state.failures)
     if failure:
         failures[failure.reason] += 1
-    seconds = time.monotonic() - start
     _log(state, failure, snapshot)
     return PortalState(
         portal=state.portal,
@@ -147,26 +153,41 @@ def next_due(due: float, now: float, interval: float, retry_after: float | None)
     return max(due + (missed + 1) * interval, now + (retry_after or 0.0))
 
 
+class _Target:
+    """A portal that is polled: its newest state, and its place in the schedule."""
+
+    def __init__(self, portal: Portal, due: float) -> None:
+        self.state = PortalState(portal)
+        self.due = due
+        self.reported = False
+        """Whether `on_poll` has returned once."""
+        self.removed = False
+
+
 class Poller:
-    """Polls each portal on its own interval in its own thread, so that a hanging portal delays no other."""
+    """Polls each portal on its own interval, each time in a new thread: a hanging portal delays no other."""
 
     def __init__(
         self,
         on_poll: Callable[[PortalState], None],
         clock: Callable[[], float] = time.monotonic,
-        wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
+        wait: Callable[[threading.Event, float | None], bool] = threading.Event.wait,
     ) -> None:
-        """`on_poll` is called in the portal's thread with its state after each poll."""
+        """`on_poll` is called with a portal's state after each poll, for several portals at the same time."""
         self._on_poll = on_poll
         self._clock = clock
         self._wait = wait
-        self._workers: tuple[_Worker, ...] = ()
+        self._targets: tuple[_Target, ...] = ()
         self._ready = False
+        self._schedule = sched.scheduler(clock)
+        self._wake = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="poller", daemon=True)
 
     @property
     def states(self) -> tuple[PortalState, ...]:
         """The newest state of each portal, in the order of the configuration."""
-        return tuple(worker.state for worker in self._workers)
+        return tuple(target.state for target in self._targets)
 
     @property
     def ready(self) -> bool:
@@ -177,66 +198,62 @@ class Poller:
         return self._ready
 
     def _check_ready(self) -> None:
-        self._ready = self._ready or all(worker.reported for worker in self._workers)
+        self._ready = self._ready or all(target.reported for target in self._targets)
 
     def watch(self, portals: Sequence[Portal]) -> None:
         """Poll these portals from now on. One that is unchanged keeps its state and schedule."""
-        kept = {worker.state.portal: worker for worker in self._workers}
+        kept = {target.state.portal: target for target in self._targets}
         fresh = [portal for portal in portals if portal not in kept]
         step = min(0.01, LONGEST_SPREAD / max(1, len(fresh)))
-        started = {portal: self._worker(portal, position * step) for position, portal in enumerate(fresh)}
-        self._workers = tuple(started.get(portal) or kept.pop(portal) for portal in portals)
-        for worker in kept.values():
-            worker.stop()
+        now = self._clock()
+        added = {portal: _Target(portal, now + position * step) for position, portal in enumerate(fresh)}
+        self._targets = tuple(added.get(portal) or kept.pop(portal) for portal in portals)
+        for target in kept.values():
+            target.removed = True
         self._check_ready()  # the last portal without a poll may have been removed
-        for worker in started.values():
-            worker.start()
-
-    def _worker(self, portal: Portal, delay: float) -> "_Worker":
-        def on_poll(worker: _Worker) -> None:
-            _report(worker.state, self._on_poll)
-            worker.reported = True
-            self._check_ready()
-
-        return _Worker(PortalState(portal), self._clock() + delay, self._clock, self._wait, on_poll)
+        for target in added.values():
+            self._enter(target)
+        if not self._thread.is_alive():
+            self._thread.start()
 
     def stop(self) -> None:
-        """Start no more polls; a running one ends by itself."""
-        for worker in self._workers:
-            worker.stop()
+        """Start no more polls; a running one ends by itself, and is not reported."""
+        self._stopped = True
+        self._wake.set()
 
+    def _run(self) -> None:
+        while not self._stopped:
+            self._wake.clear()
+            self._wait(self._wake, self._schedule.run(blocking=False))
 
-class _Worker(threading.Thread):
-    def __init__(
-        self,
-        state: PortalState,
-        due: float,
-        clock: Callable[[], float],
-        wait: Callable[[threading.Event, float], bool],
-        on_poll: Callable[["_Worker"], None],
-    ) -> None:
-        super().__init__(name=f"poll {state.portal.name}", daemon=True)
-        self.state = state
-        self.reported = False
-        """Whether `on_poll` has returned once."""
-        self._due = due
-        self._clock = clock
-        self._wait = wait
-        self._on_poll = on_poll
-        self._stopped = threading.Event()
+    def _enter(self, target: _Target) -> None:
+        self._schedule.enterabs(target.due, 0, self._start, (target,))
+        self._wake.set()
 
-    def stop(self) -> None:
-        self._stopped.set()
+    def _start(self, target: _Target) -> None:
+        if self._stopped or target.removed:
+            return
+        name = f"poll {target.state.portal.name}"
+        try:
+            threading.Thread(target=self._poll, args=(target,), name=name, daemon=True).start()
+        except RuntimeError:
+            message = "cannot start a thread: raise the limit on the number of processes"
+            failure = PollError(Reason.CONNECTION, message)
+            self._end(target, _after_poll(target.state, target.state.snapshot, failure, 0.0))
 
-    def run(self) -> None:
-        while not self._wait(self._stopped, max(0.0, self._due - self._clock())):
-            state = poll(self.state)
-            if self._stopped.is_set():
-                return
-            self.state = state
-            self._on_poll(self)
-            retry_after = state.failure.retry_after if state.failure else None
-            self._due = next_due(self._due, self._clock(), interval_after(state), retry_after)
+    def _poll(self, target: _Target) -> None:
+        self._end(target, poll(target.state))
+
+    def _end(self, target: _Target, state: PortalState) -> None:
+        if self._stopped or target.removed:
+            return
+        target.state = state
+        _report(state, self._on_poll)
+        target.reported = True
+        self._check_ready()
+        retry_after = state.failure.retry_after if state.failure else None
+        target.due = next_due(target.due, self._clock(), interval_after(state), retry_after)
+        self._enter(target)
 
 
 def _report(state: PortalState, on_poll: Callable[[PortalState], None]) -> None:

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from docspace_exporter.exposition import Exposition, Format
+from docspace_exporter.exposition import Exposition
+from docspace_exporter.formats import Format
 from docspace_exporter.metrics import ExporterState
 from docspace_exporter.poller import Poller
 from docspace_exporter.web import negotiation, status_page

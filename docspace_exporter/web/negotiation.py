@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from docspace_exporter.exposition import Format
+from docspace_exporter.formats import Format
 
 _RANGES_LIMIT = 32
 """Scrapers send fewer than ten; the rest of a longer header is ignored."""

@@ -18,7 +18,7 @@ import yaml
 
 from docspace_exporter.demo import DemoKey, DemoPortal, Response, sample_keys
 from docspace_exporter.docspace.client import KEYS_PATH
-from docspace_exporter.exposition import Format
+from docspace_exporter.formats import Format
 from tests.stress import proc
 from tests.support import faulty_portal as faults
 from tests.support.faulty_portal import FaultyPortal

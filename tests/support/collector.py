@@ -10,21 +10,19 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from docspace_exporter.gauges import KeyGauge, LabeledKeyGauge, TickingKeyGauge, TickingPortalGauge
 from docspace_exporter.metrics import (
     KEY_GAUGES,
     LABELED_KEY_GAUGES,
     TICKING_KEY_GAUGES,
+    TICKING_PORTAL_GAUGES,
     ExporterState,
-    KeyGauge,
-    LabeledKeyGauge,
     Labels,
-    TickingKeyGauge,
     exporter_metrics,
     key_info,
     key_labels,
     portal_labels,
     portal_metrics,
-    ticking_portal_metrics,
 )
 from docspace_exporter.poller import PortalState
 
@@ -58,10 +56,11 @@ class DocSpaceCollector(Collector):
 
 def _portal(state: PortalState, labels: Labels, now: float) -> Iterator[Metric]:
     yield from portal_metrics(state, labels)
-    yield from ticking_portal_metrics(state, labels, now)
     yield key_info(state, labels)
     if not state.snapshot:
         return
+    for changing in TICKING_PORTAL_GAUGES:
+        yield _metric(changing, [(labels, changing.value(changing.moments(state.snapshot), now))])
     keys = [(key, key_labels(labels, key)) for key in state.snapshot.keys]
     for gauge in KEY_GAUGES:
         yield _metric(gauge, ((series, gauge.value(key, state.snapshot)) for key, series in keys))
@@ -84,7 +83,8 @@ def _portal(state: PortalState, labels: Labels, now: float) -> Iterator[Metric]:
 
 
 def _metric(
-    gauge: KeyGauge | LabeledKeyGauge | TickingKeyGauge, values: Iterable[tuple[Labels, float | None]]
+    gauge: KeyGauge | LabeledKeyGauge | TickingKeyGauge | TickingPortalGauge,
+    values: Iterable[tuple[Labels, float | None]],
 ) -> Metric:
     """Return the metric with a sample for each value that is known."""
     metric = GaugeMetricFamily(gauge.name, gauge.documentation)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from docspace_exporter.docspace.decode import KeyList
-from docspace_exporter.exposition import Exposition, Format
+from docspace_exporter.exposition import Exposition
+from docspace_exporter.formats import Format
 from docspace_exporter.metrics import ExporterState
 from tests.support.portals import polled
 

@@ -11,7 +11,8 @@ from gzip import compress
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from docspace_exporter.exposition import Exposition, Format
+from docspace_exporter.exposition import Exposition
+from docspace_exporter.formats import Format
 from docspace_exporter.metrics import ExporterState
 from docspace_exporter.poller import Poller
 from docspace_exporter.web import server

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from docspace_exporter.docspace import decode
-from docspace_exporter.exposition import Format
+from docspace_exporter.formats import Format
 from tests.support.json_strategies import RECORDS, encode, exposed
 from tests.support.portals import RECORD
 

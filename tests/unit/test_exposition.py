@@ -15,9 +15,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
-from docspace_exporter import gzip_blocks
+from docspace_exporter import exposition as exposition_module
+from docspace_exporter import portal_text
 from docspace_exporter.docspace.model import ApiKey
-from docspace_exporter.exposition import Exposition, Format
+from docspace_exporter.exposition import Exposition
+from docspace_exporter.formats import Format
 from docspace_exporter.metrics import ExporterState
 from docspace_exporter.poller import PortalState
 from tests.support.collector import DocSpaceCollector
@@ -81,14 +83,23 @@ def reference(states: Sequence[PortalState], format_: Format, now: float = NOW) 
     now=st.floats(0, 4e9),
     format_=st.sampled_from(Format),
     worth_deflating=st.sampled_from([0, 300, 32 * 1024]),
+    group_size=st.sampled_from([0, 3000, 32 * 1024]),
+    group=st.integers(1, 3),
 )
 def test_the_text_equals_that_of_prometheus_client(
-    history: list[list[PortalState]], now: float, format_: Format, worth_deflating: int
+    history: list[list[PortalState]],
+    now: float,
+    format_: Format,
+    worth_deflating: int,
+    group_size: int,
+    group: int,
 ) -> None:
     newest = [states[-1] for states in history]
     exposition = Exposition(EXPORTER, Process(), Clock(now))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gzip_blocks, "WORTH_DEFLATING", worth_deflating)
+        patch.setattr(portal_text, "WORTH_DEFLATING", worth_deflating)
+        patch.setattr(exposition_module, "GROUP", group)
+        patch.setattr(exposition_module, "GROUP_SIZE", group_size)
         exposition.show(EXPORTER, lambda: [states[0] for states in history], label_names(newest))
         for states in history:
             for state in states[1:]:
@@ -122,6 +133,20 @@ def test_a_gzipped_body_is_a_single_gzip_member(count: int, format_: Format) -> 
     assert (reader.decompress(body) + reader.flush()).decode() == text_of(exposition, format_)
     assert reader.eof
     assert reader.unused_data == b""
+
+
+@pytest.mark.parametrize("format_", Format)
+def test_the_text_equals_that_of_prometheus_client_for_many_portals(format_: Format) -> None:
+    states = [
+        polled(*MANY[number : number + 3], portal=portal_at("https://acme.example", name=f"portal {number}"))
+        for number in range(130)
+    ]
+    exposition = exposition_of(*states)
+    states[99] = polled(*MANY[:100], portal=states[99].portal)
+    exposition.update(states[99])
+    text = text_of(exposition, format_)
+    assert families(text) == families(reference(states, format_))
+    assert gzip.decompress(exposition.render(format_, gzip=True)).decode() == text
 
 
 def test_gzip_reduces_the_size_to_less_than_an_eighth() -> None:

@@ -55,7 +55,7 @@ INTERNALS: dict[str, tuple[Callable[..., Any], list[str]]] = {
             *("ssl", "client", "server", "send"),
         ],
     ),
-    "exposition.py calls prometheus-client's floatToGoString": (floatToGoString, ["d"]),
+    "portal_text.py calls prometheus-client's floatToGoString": (floatToGoString, ["d"]),
 }
 
 

@@ -25,14 +25,16 @@ def polling(*portals: Portal, on_poll: Callable[[PortalState], None] = lambda _:
     """Poll these portals, and stop all threads at the end."""
     running = Poller(on_poll)
     running.watch(portals)
-    workers = running._workers
     try:
         yield running
     finally:
         running.stop()
-        for worker in {*workers, *running._workers}:
-            worker.join(timeout=15)
-            assert not worker.is_alive()
+        wait_for(lambda: not threads(), "the threads to end", timeout=15)
+
+
+def threads() -> list[str]:
+    """Return the names of the threads of all pollers."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("poll")]
 
 
 def _wait(event: threading.Event) -> None:
@@ -79,21 +81,21 @@ def test_the_next_poll_is_always_in_the_future(
 
 
 class Clock:
-    """A clock that only waiting advances; after `polls` waits it stops."""
+    """A clock that only waiting advances, and which stops before another than so many polls."""
 
     def __init__(self, polls: int) -> None:
         self.now = 0.0
-        self._left = polls
+        self._left = polls - 1
 
     def __call__(self) -> float:
         return self.now
 
-    def wait(self, stopped: threading.Event, seconds: float) -> bool:
+    def wait(self, wake: threading.Event, seconds: float | None) -> bool:
+        if seconds is None or self._left == 0:
+            return wake.wait(30)
         self._left -= 1
-        if self._left < 0:
-            return stopped.wait(30)
         self.now += seconds
-        return stopped.is_set()
+        return wake.is_set()
 
 
 def times_of_polls(portal: Portal, count: int) -> list[float]:
@@ -113,6 +115,39 @@ def test_a_portal_is_polled_at_once_and_then_every_interval() -> None:
         assert times_of_polls(portal_at(portal.url, poll_interval=300), 4) == [0, 300, 600, 900]
 
 
+def test_a_thread_runs_only_while_its_portal_is_polled() -> None:
+    hanging = FaultyPortal(hang)
+    hung = portal_at(hanging.url, name="hung", poll_timeout=90.0)
+    with FaultyPortal(respond()) as healthy, polling(portal_at(healthy.url), hung) as running, hanging:
+        wait_for(lambda: running.states[0].polls and polls_of(hanging), "the first polls")
+        wait_for(lambda: sorted(threads()) == ["poll hung", "poller"], "the thread of the first to end")
+
+
+def test_a_poll_fails_if_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = threading.Thread.start
+    failing = threading.Event()
+
+    def start_unless_failing(thread: threading.Thread) -> None:
+        if failing.is_set() and thread.name.startswith("poll "):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_unless_failing)
+    with (
+        FaultyPortal(respond(body=envelope([record()]))) as portal,
+        polling(portal_at(portal.url, poll_interval=0.05)) as running,
+    ):
+        wait_for(lambda: running.states[0].up, "a poll")
+        failing.set()
+        wait_for(lambda: running.states[0].failures[Reason.CONNECTION] > 1, "two failures")
+        assert running.states[0].snapshot is not None
+        assert "cannot start a thread: raise the limit on the number of processes" in caplog.text
+        failing.clear()
+        wait_for(lambda: running.states[0].up, "a poll")
+
+
 def test_a_portal_that_hangs_delays_no_other() -> None:
     hanging = FaultyPortal(hang)
     hung = portal_at(hanging.url, name="hung", poll_timeout=90.0)
@@ -130,7 +165,7 @@ def test_first_polls_of_many_portals_are_spread_over_a_few_seconds(monkeypatch: 
     for count, last in ((2, 0.01), (100, 0.99), (1000, 4.995)):
         waiting = Poller(lambda _: None, clock=lambda: 50.0)
         waiting.watch([portal_at(f"https://{number}.example", name=str(number)) for number in range(count)])
-        due = [worker._due for worker in waiting._workers]
+        due = [event.time for event in waiting._schedule.queue]
         assert due[0] == 50.0
         assert due[-1] == pytest.approx(50.0 + last)
         assert due == sorted(due)
@@ -311,10 +346,9 @@ def test_a_removed_portal_is_no_longer_polled() -> None:
             portal_at(removed.url, poll_interval=0.05), portal_at(kept.url, name="kept", poll_interval=0.05)
         ) as running,
     ):
-        (worker, _) = running._workers
         wait_for(lambda: polls_of(removed) > 1, "polls")
         running.watch([portal_at(kept.url, name="kept", poll_interval=0.05)])
-        worker.join(timeout=10)
+        wait_for(lambda: f"poll {portal_at(removed.url).name}" not in threads(), "a running poll to end")
         before, others = polls_of(removed), polls_of(kept)
         wait_for(lambda: polls_of(kept) > others + 3, "polls of the other")
         assert polls_of(removed) == before

@@ -6,7 +6,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from docspace_exporter.config.portals import Config
-from docspace_exporter.exposition import Exposition, Format
+from docspace_exporter.exposition import Exposition
+from docspace_exporter.formats import Format
 from docspace_exporter.metrics import ExporterState
 from docspace_exporter.poller import Poller
 from docspace_exporter.reload import Reloader

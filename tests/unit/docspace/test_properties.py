@@ -12,7 +12,7 @@ from docspace_exporter import poller
 from docspace_exporter.docspace import decode
 from docspace_exporter.docspace.body import InvalidResponseError, read_object
 from docspace_exporter.docspace.decode import TEXT_LIMIT
-from docspace_exporter.exposition import Format
+from docspace_exporter.formats import Format
 from docspace_exporter.poller import PortalState
 from tests.support.faulty_portal import FaultyPortal, respond
 from tests.support.json_strategies import HUGE, JSON, RECORDS, TEXTS, encode, exposed

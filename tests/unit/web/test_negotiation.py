@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docspace_exporter.exposition import Format
+from docspace_exporter.formats import Format
 from docspace_exporter.web.negotiation import accepts_gzip, format_for
 
 PROMETHEUS_2 = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
