@@ -6,10 +6,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 # The programs that tests run besides Python, and the Debian packages that contain them.
-TOOLS := promtool prometheus prometheus-alertmanager amtool victoria-metrics vmalert curl nginx chromium chromedriver
-PACKAGES := prometheus prometheus-alertmanager victoria-metrics curl nginx-light ca-certificates chromium chromium-driver fonts-inter
+TOOLS := promtool prometheus prometheus-alertmanager amtool victoria-metrics vmalert curl nginx haproxy chromium chromedriver
+PACKAGES := prometheus prometheus-alertmanager victoria-metrics curl nginx-light haproxy ca-certificates chromium chromium-driver fonts-inter
 
-# Debian installs nginx in /usr/sbin, which is only in root's PATH.
+# Debian installs nginx and haproxy in /usr/sbin, which is only in root's PATH.
 find = PATH="$$PATH:/usr/sbin" command -v $(1) >/dev/null
 install = { { $(SUDO) apt-get update --quiet --quiet && \
   DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet --no-install-recommends $(1); } || \

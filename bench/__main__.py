@@ -30,7 +30,8 @@ def main() -> None:
     report = render([BENCHMARKS[name](plan) for name in given.only or BENCHMARKS], plan.runs)
     sys.stdout.write(report)
     if not given.only and not given.small:
-        Path(__file__).with_name("results.md").write_text(report)
+        servers = Path(__file__).with_name("servers.md").read_text()
+        Path(__file__).with_name("results.md").write_text(f"{report}\n{servers}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import msgspec
 
 from bench import programs
 
-PACKAGES = ("prometheus-client", "hypercorn", "starlette", "requests", "msgspec")
+PACKAGES = ("prometheus-client", "h11", "starlette", "requests", "msgspec")
 
 
 class Finding(msgspec.Struct, frozen=True):

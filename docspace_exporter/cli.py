@@ -42,8 +42,8 @@ from docspace_exporter.web.config import WatchedWebConfig
 from docspace_exporter.web.endpoints import OPEN_PATHS, Endpoints
 from docspace_exporter.web.middleware import (
     BasicAuthMiddleware,
+    InternalErrorMiddleware,
     ResponseHeadersMiddleware,
-    SlowClientMiddleware,
 )
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ def _with_middleware(app: ASGIApp, web_config: WatchedWebConfig | None) -> ASGIA
     """Return the application with its middleware."""
     if web_config:
         app = BasicAuthMiddleware(app, web_config.current, OPEN_PATHS)
-    app = SlowClientMiddleware(app)
+    app = InternalErrorMiddleware(app)
     return ResponseHeadersMiddleware(app, web_config.current) if web_config else app
 
 

@@ -120,10 +120,10 @@ class Endpoints:
         return app
 
     async def _metrics(self, request: Request) -> Response:
-        format_ = negotiation.format_for(_whole(request, "Accept"))
+        format_, content_type = negotiation.format_for(_whole(request, "Accept"))
         gzip = negotiation.accepts_gzip(_whole(request, "Accept-Encoding"))
         body = await self._renderings.render(format_, gzip=gzip)
-        headers = {"Content-Type": format_.value, "Vary": "Accept, Accept-Encoding"}
+        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         if gzip:
             headers["Content-Encoding"] = "gzip"
         return Response(body, headers=headers)

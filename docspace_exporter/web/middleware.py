@@ -1,10 +1,9 @@
-"""What every request passes: slow-client protection, passwords and configured headers."""
+"""What every request passes: internal errors, passwords and configured headers."""
 
-import asyncio
 import base64
 import logging
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
@@ -14,11 +13,6 @@ from docspace_exporter.web.config import WebConfig
 from docspace_exporter.web.passwords import BusyError, PasswordChecker
 
 logger = logging.getLogger(__name__)
-
-WRITE_DEADLINE = 30.0
-"""Seconds within which a client must have read its response."""
-
-_PIECE = 64 * 1024
 
 
 class ResponseHeadersMiddleware:
@@ -80,40 +74,24 @@ def _credentials(scope: Scope) -> tuple[str, bytes] | None:
         return None
 
 
-class SlowClientMiddleware:
-    """Sends responses in small pieces, and disconnects clients that do not read them in time.
-
-    A client that never reads then takes the memory of one piece, not of the whole exposition.
-    """
+class InternalErrorMiddleware:
+    """Responds with 500 where the application fails, and logs the place."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to a request."""
-        transport: asyncio.Transport = scope["state"]["transport"]
-        if scope["type"] != "http" or scope["http_version"] not in {"1.0", "1.1"}:
-            # HTTP/2 without an offer to switch to it.
-            transport.abort()
-            return
-        started: list[float] = []
+        started: list[Message] = []
 
-        async def deliver(message: Message) -> None:
-            if not started:
-                started.append(asyncio.get_running_loop().time())
-            async with asyncio.timeout_at(started[0] + WRITE_DEADLINE):
-                for piece in _pieces(message):
-                    if transport.is_closing():
-                        raise ConnectionAbortedError
-                    await send(piece)
+        async def note(message: Message) -> None:
+            started.append(message)
+            await send(message)
 
-        gone = asyncio.create_task(_disconnection(receive))
         try:
-            await self._app(scope, lambda: asyncio.shield(gone), deliver)
-        except TimeoutError:
-            transport.abort()
-        except ConnectionAbortedError:
-            pass
+            await self._app(scope, receive, note)
+        except ConnectionError:
+            raise  # the client is gone
         except Exception as error:
             # Its text may quote anything; its type and location are enough for a bug report.
             logger.log(logging.ERROR, "Internal error: please report this as a bug", extra=_location(error))
@@ -121,28 +99,6 @@ class SlowClientMiddleware:
                 await PlainTextResponse("Internal error, see the log of the exporter.\n", 500)(
                     scope, receive, send
                 )
-        finally:
-            gone.cancel()
-
-
-async def _disconnection(receive: Receive) -> Message:
-    """Return the message that the client has disconnected; the body of its request is discarded.
-
-    hypercorn would wait for an endpoint to read the body, even after the client has disconnected.
-    """
-    while (message := await receive())["type"] != "http.disconnect":
-        pass
-    return message
-
-
-def _pieces(message: Message) -> Iterator[Message]:
-    body = memoryview(message.get("body", b""))
-    if len(body) <= _PIECE:
-        yield message
-        return
-    for start in range(0, len(body), _PIECE):
-        more = message.get("more_body", False) or start + _PIECE < len(body)
-        yield {**message, "body": body[start : start + _PIECE], "more_body": more}
 
 
 def _location(error: BaseException) -> dict[str, str]:

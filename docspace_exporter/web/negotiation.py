@@ -19,7 +19,10 @@ _FORMATS = {
     ("text/*", ""): Format.TEXT,
     ("*/*", ""): Format.TEXT,
 }
-"""By media type and version. Metric names are those of 0.0.4 in every version."""
+"""By media type and version."""
+
+_ESCAPINGS = {"allow-utf-8", "underscores", "dots", "values"}
+"""How a client wants metric names beyond ASCII. There are none, so each is as good."""
 
 
 class _Range(msgspec.Struct, frozen=True):
@@ -30,13 +33,25 @@ class _Range(msgspec.Struct, frozen=True):
     weight: float
 
 
-def format_for(accept: str) -> Format:
-    """Return the format that an Accept header prefers, the first of equals; the text format by default."""
+def format_for(accept: str) -> tuple[Format, str]:
+    """Return the format that an Accept header prefers, the first of equals, and its content type.
+
+    Without a format that the exporter has, it is the text format.
+    """
     for wanted in sorted(_ranges(accept), key=lambda wanted: -wanted.weight):
         found = _FORMATS.get((wanted.name, wanted.parameters.get("version", "")))
         if found and wanted.weight:
-            return found
-    return Format.TEXT
+            return found, _content_type(found, wanted.parameters)
+    return Format.TEXT, Format.TEXT.value
+
+
+def _content_type(format_: Format, asked: Mapping[str, str]) -> str:
+    """Return the content type with the version and the escaping that the client asks for."""
+    kind, version, charset = format_.value.split("; ")
+    if asked.get("version"):
+        version = f"version={asked['version']}"
+    escaping = [f"escaping={asked['escaping']}"] if asked.get("escaping") in _ESCAPINGS else []
+    return "; ".join([kind, version, charset, *escaping])
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

@@ -1,4 +1,4 @@
-"""The HTTP server: the socket, hypercorn's settings, signals, and a prompt stop."""
+"""The HTTP server: sockets, signals, and a prompt stop."""
 
 import asyncio
 import contextlib
@@ -10,39 +10,22 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
-import h11
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.asyncio.worker_context import WorkerContext
-from hypercorn.config import Config
-from hypercorn.events import Event, Updated
-from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.typing import LifespanState
 from starlette.types import ASGIApp
 
 from docspace_exporter.net import split_listen_address
+from docspace_exporter.web.connection import Connection
 
 logger = logging.getLogger(__name__)
-
-REQUEST_DEADLINE = 10
-"""Seconds within which a client must send a request's headers, and for which connections may be idle."""
-
-RESPONSE_DEADLINE = 40.0
-"""Seconds from a request's headers to the end of its response, however slowly the client reads it."""
 
 HANDSHAKE_DEADLINE = 5.0
 """Seconds for the TLS handshake, and for closing TLS."""
 
-HEAD_LIMIT = 16 * 1024
-"""Bytes of a request's headers."""
-
-UNSENT_LIMIT = 64 * 1024
 SEND_BUFFER = 256 * 1024
-"""Bytes of a response that the program and the system buffer for a client that does not read.
+"""Bytes of a response that the system buffers for a client that does not read.
 
-The second also limits the speed: 2.5 MB/s at a round trip time of 100 ms.
+They limit the speed: 2.5 MB/s at a round trip time of 100 ms.
 """
 
 BACKLOG = 128
@@ -105,71 +88,6 @@ def address_of(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{host}:{port}"
 
 
-class _Http11(H11Protocol):
-    """HTTP/1.1 of hypercorn without the offers to switch to HTTP/2 or WebSocket."""
-
-    async def _check_protocol(self, event: h11.Request) -> None:
-        """Do not switch: a client that offers it must accept HTTP/1.1 as well (RFC 9110, 7.8)."""
-
-    async def _create_stream(self, request: h11.Request) -> None:
-        headers = [(name, value) for name, value in request.headers if name != b"upgrade"]
-        target = _origin_form(request.target)
-        if target != request.target or len(headers) < len(request.headers):
-            request = h11.Request(
-                method=request.method, target=target, headers=headers, http_version=request.http_version
-            )
-        await super()._create_stream(request)
-
-
-def _origin_form(target: bytes) -> bytes:
-    """Return the path and query of a target that may be a URL (RFC 9112, 3.2.2)."""
-    if not target.lower().startswith((b"http://", b"https://")):
-        return target
-    _, _, rest = target.partition(b"://")
-    end = min((place for place in map(rest.find, (b"/", b"?")) if place >= 0), default=len(rest))
-    path = rest[end:]
-    return path if path.startswith(b"/") else b"/" + path
-
-
-class _Connection(TCPServer):
-    """A connection of hypercorn with the limits that it lacks."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.writer.transport.set_write_buffer_limits(UNSENT_LIMIT)
-
-    async def protocol_send(self, event: Event) -> None:
-        """Send, or note that a request starts or ends."""
-        await super().protocol_send(event)
-        if isinstance(event, Updated) and not event.idle:
-            await self.idle_task.restart(self._task_group, self._end)
-
-    async def _end(self) -> None:
-        await asyncio.sleep(RESPONSE_DEADLINE)
-        self.writer.transport.abort()
-
-    async def _read_data(self) -> None:
-        """Read until the client disconnects, without waiting for anything it may have sent after that."""
-        of = self.protocol
-        of.protocol = _Http11(
-            of.app, of.config, of.context, of.task_group, of.state, of.ssl, of.client, of.server, of.send
-        )
-        await super()._read_data()
-        await self.idle_task.stop()
-
-
-def _settings() -> Config:
-    config = Config()
-    config.keep_alive_timeout = REQUEST_DEADLINE
-    # hypercorn would count the time that a slow client takes to read its response.
-    config.read_timeout = None
-    config.h11_max_incomplete_size = HEAD_LIMIT
-    config.include_server_header = False
-    config.accesslog = None
-    config.errorlog = logging.getLogger("hypercorn.error")
-    return config
-
-
 def serve(
     app: ASGIApp,
     listeners: Sequence[socket.socket],
@@ -229,21 +147,14 @@ async def _serve_until_signal(
 async def serve_until(
     stop: asyncio.Event, app: ASGIApp, listeners: Sequence[socket.socket], tls: ssl.SSLContext | None
 ) -> None:
-    """Serve until `stop` is set, then let requests in progress end within a moment.
-
-    A request's scope has its connection in `state`, as `transport`: ASGI has no other way to close it.
-    """
-    loop = asyncio.get_running_loop()
-    # hypercorn and starlette type the same ASGI messages differently.
-    wrapper, settings, context = ASGIWrapper(cast("Any", app)), _settings(), WorkerContext(None)
-    connections: set[asyncio.Future[None]] = set()
+    """Serve until `stop` is set, then let requests in progress end within a moment."""
+    connections: dict[asyncio.Task[None], Connection] = {}
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        state = cast("LifespanState", {"transport": writer.transport})
-        connection = _Connection(wrapper, loop, settings, context, state, reader, writer)
+        connection = Connection(app, reader, writer)
         task = asyncio.ensure_future(connection.run())
-        connections.add(task)
-        task.add_done_callback(connections.discard)
+        connections[task] = connection
+        task.add_done_callback(connections.pop)
         await task
 
     deadline = HANDSHAKE_DEADLINE if tls else None
@@ -259,9 +170,10 @@ async def serve_until(
         for listener in listeners
     ]
     await stop.wait()
-    await context.terminated.set()
     for server in servers:
         server.close()
+    for connection in connections.values():
+        connection.stop()
     if connections:
         await asyncio.wait(connections, timeout=GRACE)
 

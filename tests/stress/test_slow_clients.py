@@ -26,6 +26,7 @@ from tests.support.processes import exporter, wait_for
 SECONDS = 60
 KEYS = 10_000
 BURSTS, BURST = 10, 500
+OFFERS = ("Upgrade: h2c", "Upgrade: websocket", "Upgrade: TLS/1.2, foo/2")
 SCRAPE_TIMEOUT = 10.0
 """Seconds; Prometheus' default."""
 
@@ -157,20 +158,39 @@ def test_bursts_of_clients_cost_nobody_a_scrape(
     assert max(scrapes) < SCRAPE_TIMEOUT
 
 
-def bursts(server: Server, count: int, seconds: float) -> Sequence[Mapping[str, int]]:
-    """Return how many clients got each status, for each burst."""
-    command = [sys.executable, burst_clients.__file__, str(BURST), str(server.port)]
+def test_offers_to_switch_protocols_are_ignored(
+    demo_portal: DemoPortal, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    statuses = {}
+    with running(demo_portal, False, tmp_path / "offers") as server:
+        for offer in OFFERS:
+            headers = ("Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAAP__", offer)
+            (statuses[offer],) = bursts(server, 1, 0, 200, headers)
+    with capsys.disabled():
+        print("", *statuses.items(), sep="\n")
+    assert statuses == {offer: {"200": 200} for offer in OFFERS}
+
+
+def bursts(
+    server: Server,
+    count: int,
+    seconds: float,
+    clients: int = BURST,
+    headers: Sequence[str] = ("Connection: close",),
+) -> Sequence[Mapping[str, int]]:
+    """Return how many clients got each status, for each burst; each comes so many seconds after the last."""
+    command = [sys.executable, burst_clients.__file__, str(clients), str(server.port), *headers]
     statuses = []
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as clients:
-        assert clients.stdin
-        assert clients.stdout
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
         begun = time.monotonic()
         for number in range(count):
             time.sleep(max(0.0, begun + number * seconds - time.monotonic()))
-            clients.stdin.write("now\n")
-            clients.stdin.flush()
-            statuses.append(json.loads(clients.stdout.readline()))
-        clients.stdin.close()
+            process.stdin.write("now\n")
+            process.stdin.flush()
+            statuses.append(json.loads(process.stdout.readline()))
+        process.stdin.close()
     return statuses
 
 

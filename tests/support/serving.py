@@ -17,7 +17,7 @@ from docspace_exporter.metrics import ExporterState
 from docspace_exporter.poller import Poller
 from docspace_exporter.web import server
 from docspace_exporter.web.endpoints import Endpoints
-from docspace_exporter.web.middleware import SlowClientMiddleware
+from docspace_exporter.web.middleware import InternalErrorMiddleware
 from docspace_exporter.web.options import WebOptions
 
 ABOUT = ExporterState(version="1.2.3", revision="abc")
@@ -76,5 +76,8 @@ def serving(
 ) -> Iterator[tuple[str, int]]:
     """Serve the endpoints; yields host and port."""
     endpoints = Endpoints(options or WebOptions(), ABOUT, Poller(lambda _: None), exposition, reload)
-    with server.listen("127.0.0.1:0") as listener, in_thread(SlowClientMiddleware(endpoints.app()), listener):
+    with (
+        server.listen("127.0.0.1:0") as listener,
+        in_thread(InternalErrorMiddleware(endpoints.app()), listener),
+    ):
         yield listener.getsockname()[:2]

@@ -28,13 +28,28 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         location /deep/exporter/ {{
-            proxy_pass {exporter}/;
+            proxy_pass http://{exporter}/;
             proxy_http_version 1.1;
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection "upgrade";
         }}
     }}
 }}
+"""
+
+HAPROXY = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+frontend clients
+    bind 127.0.0.1:{port}
+    http-request replace-path ^/deep/exporter(/.*)$ \\1
+    default_backend exporter
+backend exporter
+    option httpchk GET /-/healthy
+    server exporter {exporter} check inter 100ms
 """
 
 
@@ -45,21 +60,28 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         yield program
 
 
-@pytest.fixture(scope="module")
-def behind_nginx(exporter: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run nginx, which serves the exporter below a path; yields the address of that."""
-    directory = tmp_path_factory.mktemp("nginx")
+@pytest.fixture(scope="module", params=["nginx", "haproxy"])
+def behind_proxy(
+    request: pytest.FixtureRequest, exporter: Program, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Run a proxy, which serves the exporter below a path; yields the address of that."""
+    directory = tmp_path_factory.mktemp(request.param)
     port = free_port()
-    config = directory / "nginx.conf"
-    config.write_text(NGINX.format(directory=directory, port=port, exporter=exporter.url))
-    # Debian installs nginx in /usr/sbin, which is only in root's PATH.
-    path = shutil.which("nginx") or "/usr/sbin/nginx"
-    command = (path, "-p", str(directory), "-c", str(config), "-e", str(directory / "error.log"))
-    with subprocess.Popen(command) as process:
-        nginx = Program(process, directory / "error.log", f"http://127.0.0.1:{port}/deep/exporter")
+    config = directory / "proxy.conf"
+    template = {"nginx": NGINX, "haproxy": HAPROXY}[request.param]
+    address = exporter.url.removeprefix("http://")
+    config.write_text(template.format(directory=directory, port=port, exporter=address))
+    arguments = {
+        "nginx": ("-p", str(directory), "-c", str(config), "-e", str(directory / "error.log")),
+        "haproxy": ("-db", "-f", str(config)),
+    }[request.param]
+    # Debian installs both in /usr/sbin, which is only in root's PATH.
+    path = shutil.which(request.param) or f"/usr/sbin/{request.param}"
+    with subprocess.Popen((path, *arguments)) as process:
+        proxy = Program(process, directory / "error.log", f"http://127.0.0.1:{port}/deep/exporter")
         try:
-            wait_for(lambda: nginx.responds("/-/healthy"), "nginx")
-            yield f"{nginx.url}/"
+            wait_for(lambda: proxy.responds("/-/healthy"), request.param)
+            yield f"{proxy.url}/"
         finally:
             process.terminate()
 
@@ -99,18 +121,18 @@ def test_curl_gets_its_response(exporter: Program, flags: tuple[str, ...], path:
 @pytest.mark.parametrize(
     "headers", [{}, {"Connection": "Upgrade", "Upgrade": "h2c"}], ids=["plain", "upgrade"]
 )
-def test_the_page_works_below_a_path_of_a_proxy(behind_nginx: str, headers: dict[str, str]) -> None:
-    page = requests.get(behind_nginx, headers=headers, timeout=10)
+def test_the_page_works_below_a_path_of_a_proxy(behind_proxy: str, headers: dict[str, str]) -> None:
+    page = requests.get(behind_proxy, headers=headers, timeout=10)
     assert page.status_code == 200
     links = re.findall(r'(?:href|src)="([^"]+)"', page.text)
     own = [link for link in links if "//" not in link]
     assert {"./metrics", "-/static/status.css", "-/static/status.js"} <= {*own}
     for link in own:
-        assert requests.get(urljoin(behind_nginx, link), headers=headers, timeout=10).status_code == 200
+        assert requests.get(urljoin(behind_proxy, link), headers=headers, timeout=10).status_code == 200
 
 
-def test_the_filter_of_the_page_stays_below_the_path(behind_nginx: str) -> None:
-    page = requests.get(behind_nginx, timeout=10).text
+def test_the_filter_of_the_page_stays_below_the_path(behind_proxy: str) -> None:
+    page = requests.get(behind_proxy, timeout=10).text
     (form,) = re.findall(r"<form[^>]*>", page)
     assert "action" not in form  # so it is submitted to where the page is
-    assert "CRM sync" in requests.get(f"{behind_nginx}?filter=CRM", timeout=10).text
+    assert "CRM sync" in requests.get(f"{behind_proxy}?filter=CRM", timeout=10).text

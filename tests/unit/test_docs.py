@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from docspace_exporter import flags
-from docspace_exporter.web import middleware, options, passwords, server
+from docspace_exporter.web import connection, options, passwords, server
 from tests.support.documents import DOCUMENTS, Block, blocks
 from tests.support.processes import ROOT
 
@@ -103,10 +103,10 @@ def test_the_limits_on_clients_are_documented() -> None:
     }
     (text,) = limits
     for limit in (
-        f"at most {server.HEAD_LIMIT // 1024} KiB of request headers",
-        f"request headers within {server.REQUEST_DEADLINE} seconds",
+        f"at most {connection.HEAD_LIMIT // 1024} KiB of request headers",
+        f"request headers within {connection.REQUEST_DEADLINE} seconds",
         f"the TLS handshake within {server.HANDSHAKE_DEADLINE:g} seconds",
-        f"response within {middleware.WRITE_DEADLINE:g} seconds",
+        f"response within {connection.RESPONSE_DEADLINE:g} seconds",
         f"--web.max-requests ({options.WebOptions().max_requests})",
     ):
         assert limit in text

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.protocol.h11 import H11Protocol
 from prometheus_client.utils import floatToGoString
 from requests import Session
 from requests.adapters import HTTPAdapter
@@ -35,26 +33,6 @@ INTERNALS: dict[str, tuple[Callable[..., Any], list[str]]] = {
         HTTPAdapter.cert_verify,
         ["self", "conn", "url", "verify", "cert"],
     ),
-    "web/server.py overrides hypercorn's TCPServer.protocol_send": (
-        TCPServer.protocol_send,
-        ["self", "event"],
-    ),
-    "web/server.py overrides hypercorn's TCPServer._read_data": (TCPServer._read_data, ["self"]),
-    "web/server.py overrides hypercorn's H11Protocol._check_protocol": (
-        H11Protocol._check_protocol,
-        ["self", "event"],
-    ),
-    "web/server.py overrides hypercorn's H11Protocol._create_stream": (
-        H11Protocol._create_stream,
-        ["self", "request"],
-    ),
-    "web/server.py makes hypercorn's H11Protocol of what ProtocolWrapper has": (
-        H11Protocol,
-        [
-            *("app", "config", "context", "task_group", "connection_state"),
-            *("ssl", "client", "server", "send"),
-        ],
-    ),
     "portal_text.py calls prometheus-client's floatToGoString": (floatToGoString, ["d"]),
 }
 
@@ -71,9 +49,3 @@ def test_a_connection_of_urllib3_knows_the_host_to_resolve() -> None:
 
 def test_a_pool_of_urllib3_takes_its_class_of_connections() -> None:
     assert hasattr(HTTPConnectionPool, "ConnectionCls"), "docspace/transport.py sets ConnectionCls"
-
-
-def test_a_connection_of_hypercorn_has_its_idle_task_and_task_group() -> None:
-    source = inspect.getsource(TCPServer)
-    for name in ("self.idle_task", "self._task_group", "self.writer"):
-        assert name in source, f"web/server.py uses {name} of hypercorn's TCPServer"

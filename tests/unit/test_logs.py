@@ -79,6 +79,6 @@ def test_json_lines_contain_errors(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_libraries_log_warnings_and_urllib3_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("debug", "json")
-    log("hypercorn.error")
+    log("asyncio")
     log("urllib3.connectionpool")
     assert [json.loads(line)["level"] for line in lines(capsys)] == ["warn", "error"]

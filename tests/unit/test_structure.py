@@ -47,4 +47,4 @@ def test_parsing_flags_loads_no_web_server() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert "docspace_exporter" in loaded
-    assert not loaded & {"starlette", "hypercorn", "jinja2", "bcrypt", "requests", "prometheus_client"}
+    assert not loaded & {"starlette", "h11", "jinja2", "bcrypt", "requests", "prometheus_client"}

@@ -1,5 +1,6 @@
 """The endpoints on real sockets, and their limits on clients."""
 
+import asyncio
 import contextlib
 import http.client
 import logging
@@ -10,12 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from h2.connection import H2Connection
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from docspace_exporter.web import middleware, server
+from docspace_exporter.web import connection, server
 from docspace_exporter.web.options import WebOptions
-from tests.support.serving import FailingExposition, GatedExposition, in_thread, serving
+from tests.support.serving import FailingExposition, GatedExposition, serving
 
 LARGE = 20_000_000
 """Bytes that no socket buffer swallows."""
@@ -171,7 +171,7 @@ def test_clients_that_stop_reading_do_not_count_as_scrapes() -> None:
 def test_a_client_that_does_not_read_its_response_in_time_is_disconnected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(middleware, "WRITE_DEADLINE", 0.3)
+    monkeypatch.setattr(connection, "RESPONSE_DEADLINE", 0.3)
     with serving(GatedExposition(LARGE)) as address, client_that_begins_to_read(address) as client:
         time.sleep(0.6)
         assert len(read_all(client)) < LARGE
@@ -187,7 +187,7 @@ def test_a_client_that_disconnects_early_is_not_logged(caplog: pytest.LogCapture
 
 
 def test_a_client_that_reads_slowly_but_in_time_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "REQUEST_DEADLINE", 0.3)
+    monkeypatch.setattr(connection, "REQUEST_DEADLINE", 0.3)
     with serving(GatedExposition(LARGE)) as address, client_that_begins_to_read(address) as client:
         time.sleep(0.6)
         assert read_all(client, LARGE).endswith(b"\n")
@@ -209,26 +209,26 @@ def read_all(client: socket.socket, least: int = 0) -> bytes:
 def test_a_client_that_does_not_complete_its_request_in_time_is_disconnected(
     sent: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "REQUEST_DEADLINE", 0.3)
+    monkeypatch.setattr(connection, "REQUEST_DEADLINE", 0.3)
     with serving(GatedExposition()) as address, socket.create_connection(address, timeout=10) as client:
         client.sendall(sent)
         assert b"200" not in read_all(client)
 
 
-def http2_request() -> bytes:
-    connection = H2Connection()
-    connection.initiate_connection()
-    names = {":method": "GET", ":scheme": "http", ":path": "/metrics", ":authority": "exporter"}
-    connection.send_headers(1, list(names.items()), end_stream=True)
-    return connection.data_to_send()
+HTTP2_REQUEST = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"  # SETTINGS
+    b"\x00\x00\x16\x01\x05\x00\x00\x00\x01"  # HEADERS of GET http /metrics exporter
+    b"\x82\x86\x04\x08/metrics\x01\x08exporter"
+)
 
 
-def test_http2_gets_no_response(address: tuple[str, int]) -> None:
+def test_http2_is_rejected(address: tuple[str, int]) -> None:
     with socket.create_connection(address, timeout=5) as client:
-        client.sendall(http2_request())
+        client.sendall(HTTP2_REQUEST)
         received = read_all(client)
     assert b"#########" not in received
-    assert not received.startswith(b"HTTP/1.1")
+    assert received.startswith(b"HTTP/1.1 505 ")
 
 
 OFFERS = {
@@ -267,7 +267,7 @@ def test_a_target_may_be_a_url(address: tuple[str, int], start: str, path: str, 
 
 def test_endless_headers_are_rejected(address: tuple[str, int]) -> None:
     with socket.create_connection(address, timeout=10) as client:
-        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: exporter\r\nX: " + b"x" * server.HEAD_LIMIT * 2)
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: exporter\r\nX: " + b"x" * connection.HEAD_LIMIT * 2)
         assert not read_all(client).startswith(b"HTTP/1.1 200")
     assert get(address, "/metrics").status_code == 200
 
@@ -318,15 +318,17 @@ def test_a_port_in_use_is_reported() -> None:
         server.listen(f"127.0.0.1:{listener.getsockname()[1]}")
 
 
-def test_responses_are_sent_without_nagles_delay() -> None:
+def test_responses_are_sent_without_nagles_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     accepted: list[int] = []
 
-    async def app(scope: Scope, _: Receive, send: Send) -> None:
-        connection = scope["state"]["transport"].get_extra_info("socket")
-        accepted.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-        await send({"type": "http.response.start", "status": 204})
-        await send({"type": "http.response.body"})
+    class Observed(connection.Connection):
+        def __init__(self, app: ASGIApp, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted.append(
+                writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            )
+            super().__init__(app, reader, writer)
 
-    with server.listen("127.0.0.1:0") as listener, in_thread(app, listener):
-        assert get(listener.getsockname()[:2], "/").status_code == 204
+    monkeypatch.setattr(server, "Connection", Observed)
+    with serving(GatedExposition()) as address:
+        assert get(address, "/").status_code == 200
     assert accepted == [1]

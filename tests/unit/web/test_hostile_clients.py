@@ -15,7 +15,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docspace_exporter.web import server, status_page
+from docspace_exporter.web import connection, status_page
 from docspace_exporter.web.options import WebOptions
 from tests.support.processes import exporter, wait_for
 from tests.support.serving import GatedExposition, serving
@@ -93,8 +93,8 @@ def request(head: str, *headers: str, body: bytes = b"") -> bytes:
     ],
 )
 def test_no_connection_is_kept_open_for_long(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "REQUEST_DEADLINE", 0.3)
-    monkeypatch.setattr(server, "RESPONSE_DEADLINE", 0.3)
+    monkeypatch.setattr(connection, "REQUEST_DEADLINE", 0.3)
+    monkeypatch.setattr(connection, "RESPONSE_DEADLINE", 0.3)
     with serving(GatedExposition(), WebOptions(enable_lifecycle=True)) as address:
         exchange(address, sent, end=False)
 
@@ -173,7 +173,7 @@ def test_an_ambiguous_request_is_rejected_and_the_connection_closed(address: Add
         ("CONNECT another:80 HTTP/1.1", [], 404),
         ("BREW /metrics HTTP/1.1", [], 405),
         ("GET /\xff HTTP/1.1", [], 400),
-        ("GET /?filter=" + "a" * 5 * server.HEAD_LIMIT + " HTTP/1.1", [], 431),
+        ("GET /?filter=" + "a" * 5 * connection.HEAD_LIMIT + " HTTP/1.1", [], 431),
         ("GET /metrics", [], 400),
         ("\x16\x03\x01", [], 400),
     ],
@@ -188,6 +188,22 @@ def test_an_unusual_request_gets_the_expected_response(
 def test_a_client_that_expects_100_continue_gets_it(address: Address) -> None:
     sent = request("POST /-/reload HTTP/1.1", "Expect: 100-continue", "Content-Length: 5")
     assert statuses(exchange(address, sent, end=False)) == [100, 200]
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("size", [0, 5, connection.BODY_LIMIT - 70_000])
+def test_a_connection_is_kept_after_a_body_that_nobody_needs(address: Address, size: int) -> None:
+    head = b"POST /-/reload HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % size
+    responses = exchange(address, (head + b"x" * size) * 2 + request("GET /metrics HTTP/1.1"), end=False)
+    assert statuses(responses) == [200, 200, 200]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_client_gets_its_response_however_long_its_body_is(address: Address) -> None:
+    size = 3 * connection.BODY_LIMIT
+    head = b"POST /-/reload HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % size
+    responses = exchange(address, head + b"x" * size + request("GET /metrics HTTP/1.1"), end=False)
+    assert statuses(responses) == [200]
 
 
 @pytest.mark.usefixtures("quiet")

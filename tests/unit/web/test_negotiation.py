@@ -47,7 +47,38 @@ PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFam
     ],
 )
 def test_the_format_is_chosen_by_the_accept_header(accept: str, expected: Format) -> None:
-    assert format_for(accept) is expected
+    assert format_for(accept)[0] is expected
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", "text/plain; version=0.0.4; charset=utf-8"),
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8"),
+        (
+            "text/plain;version=0.0.4;escaping=values",
+            "text/plain; version=0.0.4; charset=utf-8; escaping=values",
+        ),
+        (
+            "text/plain;version=1.0.0;escaping=allow-utf-8",
+            "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+        ),
+        (PROMETHEUS_2, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        (PROMETHEUS_3, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"),
+        (
+            "application/openmetrics-text;version=0.0.1",
+            "application/openmetrics-text; version=0.0.1; charset=utf-8",
+        ),
+        (
+            "application/openmetrics-text;escaping=x\r\nX-Injected: 1",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        ),
+    ],
+)
+def test_the_content_type_has_the_version_and_escaping_that_the_client_asks_for(
+    accept: str, expected: str
+) -> None:
+    assert format_for(accept)[1] == expected
 
 
 @pytest.mark.parametrize(
@@ -79,5 +110,5 @@ def test_gzip_is_used_if_it_is_preferred_to_no_coding(accept_encoding: str, *, e
     | st.text(st.characters(max_codepoint=255))
 )
 def test_any_header_selects_something(header: str) -> None:
-    assert format_for(header) in Format
+    assert format_for(header)[0] in Format
     assert accepts_gzip(header) in {True, False}
