@@ -87,7 +87,11 @@ def _run(options: Flags, exporter: ExporterState, load: Callable[[], Config]) ->
     web_config = WatchedWebConfig(options.web_config_file) if options.web_config_file else None
     if options.once:
         return _once(config)
-    listeners = [server.listen(address) for address in options.listen_addresses]
+    listeners = (
+        server.inherited(os.environ)
+        if options.systemd_socket
+        else [server.listen(address) for address in options.listen_addresses]
+    )
     exposition = Exposition(exporter, _process_metrics())
     polls = poller.Poller(exposition.update)
     reloader = Reloader(load, exporter, polls, exposition)
@@ -100,7 +104,7 @@ def _run(options: Flags, exporter: ExporterState, load: Callable[[], Config]) ->
         for listener in listeners:
             address = server.address_of(listener)
             logger.info("Listening", extra={"address": address, "version": exporter.version})
-        if options.demo:
+        if options.demo and not options.systemd_socket:
             _print_demo_urls(listeners[0], tls)
 
     with web_config.watching() if web_config else contextlib.nullcontext():

@@ -26,6 +26,8 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     once: bool
     demo: bool
     listen_addresses: tuple[str, ...]
+    systemd_socket: bool
+    """Listen on the sockets that systemd passes, not on addresses."""
     web_config_file: Path | None
     web: WebOptions
     log_level: str
@@ -49,6 +51,8 @@ def parse(arguments: Sequence[str] | None, version: str) -> Flags:
         parser.error(f"argument --web.telemetry-path: {path!r} must start with / and not with /-/")
     if given.web_max_requests < 0:
         parser.error("argument --web.max-requests: must not be negative")
+    if given.web_systemd_socket and given.web_listen_addresses:
+        parser.error("argument --web.systemd-socket: not allowed with --web.listen-address")
     addresses = tuple(given.web_listen_addresses or [DEFAULT_LISTEN_ADDRESS])
     try:
         for address in addresses:
@@ -63,6 +67,7 @@ def parse(arguments: Sequence[str] | None, version: str) -> Flags:
         once=given.once,
         demo=given.demo,
         listen_addresses=addresses,
+        systemd_socket=given.web_systemd_socket,
         web_config_file=given.web_config_file,
         web=WebOptions(
             telemetry_path=path,
@@ -113,6 +118,12 @@ def _parser(version: str) -> argparse.ArgumentParser:
         action="append",
         metavar="ADDRESS",
         help=f"address to listen on; may be repeated (default: {DEFAULT_LISTEN_ADDRESS})",
+    )
+    add(
+        "--web.systemd-socket",
+        dest="web_systemd_socket",
+        action="store_true",
+        help="listen on the sockets that systemd passes",
     )
     add(
         "--web.telemetry-path",

@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import resource
 import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.types import ASGIApp
@@ -27,6 +28,9 @@ SEND_BUFFER = 256 * 1024
 
 They limit the speed: 2.5 MB/s at a round trip time of 100 ms.
 """
+
+FIRST_INHERITED = 3
+"""The first of the descriptors that systemd passes."""
 
 BACKLOG = 128
 """Connections that may be waiting to be accepted."""
@@ -57,6 +61,24 @@ def listen(address: str) -> socket.socket:
     raise ListenError(f"cannot listen on {address}: {reason}: change --web.listen-address")
 
 
+def inherited(environment: Mapping[str, str]) -> list[socket.socket]:
+    """Return the sockets that systemd passes (sd_listen_fds(3)); raises ListenError."""
+    count = environment.get("LISTEN_FDS", "")
+    if environment.get("LISTEN_PID") != str(os.getpid()) or not re.fullmatch("[1-9][0-9]{0,3}", count):
+        raise ListenError("systemd passes no socket: start the exporter by a .socket unit")
+    try:
+        listeners = [socket.socket(fileno=FIRST_INHERITED + number) for number in range(int(count))]
+        for listener in listeners:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    except OSError as error:
+        raise ListenError(f"cannot listen on a socket of systemd: {error.strerror}") from None
+    if any(listener.type != socket.SOCK_STREAM for listener in listeners):
+        for listener in listeners:
+            listener.close()
+        raise ListenError("systemd passes a socket that is no stream: set ListenStream= in its unit")
+    return listeners
+
+
 def _candidates(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
     """Return the addresses to try to bind, in order; without a host both IPv6 and IPv4, or else only IPv4."""
     if not host:
@@ -83,7 +105,9 @@ def _bind(family: socket.AddressFamily, target: Any) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> str:
-    """Return the address that a socket is bound to, as `host:port` or `[v6]:port`."""
+    """Return the address that a socket is bound to, as `host:port`, `[v6]:port` or the path of a file."""
+    if listener.family == socket.AF_UNIX:
+        return str(listener.getsockname())
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{host}:{port}"
 

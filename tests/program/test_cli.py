@@ -1,6 +1,7 @@
 """The program as its users meet it: what it prints, what it exits with, what stops it."""
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import requests
 
 from docspace_exporter import __version__
 from docspace_exporter.demo import DemoPortal
+from docspace_exporter.web import server
 from tests.support import processes
 from tests.support.command import EXPORTER, Outcome, write_config
 from tests.support.faulty_portal import FaultyPortal, respond
@@ -304,3 +306,72 @@ def test_an_address_in_use_is_reported_whichever_it_is(run: Callable[..., Outcom
         done = run("--demo", "--web.listen-address=127.0.0.1:0", f"--web.listen-address=127.0.0.1:{port}")
     assert done.code == 1
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.errors[-1]
+
+
+LISTEN_AS_SYSTEMD = """
+import os, socket, sys
+listeners = [socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)]
+listeners[1].bind(sys.argv[1])
+listeners[1].listen()
+descriptors = [os.dup(listener.detach()) for listener in listeners]
+for number, descriptor in enumerate(descriptors, start=3):
+    os.dup2(descriptor, number, inheritable=True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="2")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_it_listens_on_the_sockets_that_systemd_passes(tmp_path: Path) -> None:
+    path, log = tmp_path / "exporter.sock", tmp_path / "log"
+    command = [
+        sys.executable,
+        "-c",
+        LISTEN_AS_SYSTEMD,
+        str(path),
+        *EXPORTER,
+        "--demo",
+        "--web.systemd-socket",
+    ]
+    with log.open("w") as output, subprocess.Popen(command, stderr=output) as process:
+        try:
+            wait_for(lambda: log.read_text().count("msg=Listening") == 2, "two sockets")
+            assert f"address={path}" in log.read_text()
+            (address,) = re.findall(r"address=(127\.0\.0\.1:\d+)", log.read_text())
+            assert requests.get(f"http://{address}/-/healthy", timeout=5).status_code == 200
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(5)
+                client.connect(str(path))
+                client.sendall(b"GET /-/healthy HTTP/1.0\r\n\r\n")
+                assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        finally:
+            process.terminate()
+
+
+@pytest.mark.parametrize("passed", [{}, {"LISTEN_PID": "1", "LISTEN_FDS": "1"}, {"LISTEN_FDS": "1"}])
+def test_a_socket_that_systemd_does_not_pass_is_reported(
+    run: Callable[..., Outcome], passed: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in passed.items():
+        monkeypatch.setenv(name, value)
+    done = run("--demo", "--web.systemd-socket")
+    assert done.code == 1
+    assert done.errors[-1] == (
+        "docspace-exporter: systemd passes no socket: start the exporter by a .socket unit"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (None, "cannot listen on a socket of systemd: Bad file descriptor"),
+        (socket.SOCK_DGRAM, "systemd passes a socket that is no stream: set ListenStream= in its unit"),
+    ],
+    ids=["closed", "datagram"],
+)
+def test_an_unsuitable_socket_of_systemd_is_reported(
+    kind: socket.SocketKind | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    descriptor = socket.socket(socket.AF_INET, kind).detach() if kind else 900
+    monkeypatch.setattr(server, "FIRST_INHERITED", descriptor)
+    with pytest.raises(server.ListenError, match=expected):
+        server.inherited({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"})

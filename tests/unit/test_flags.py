@@ -20,6 +20,7 @@ def test_without_flags_everything_has_its_default() -> None:
         once=False,
         demo=False,
         listen_addresses=(":10059",),
+        systemd_socket=False,
         web_config_file=None,
         web=WebOptions(telemetry_path="/metrics", max_requests=40, enable_lifecycle=False, status_page=True),
         log_level="info",
@@ -47,6 +48,7 @@ def test_every_flag_is_read() -> None:
         once=True,
         demo=False,
         listen_addresses=("[::1]:80", "127.0.0.1:81"),
+        systemd_socket=False,
         web_config_file=Path("web.yml"),
         web=WebOptions(
             telemetry_path="/probe/metrics", max_requests=0, enable_lifecycle=True, status_page=False
@@ -55,6 +57,10 @@ def test_every_flag_is_read() -> None:
         log_format="json",
     )
     assert parse("--demo").demo
+
+
+def test_sockets_may_come_from_systemd() -> None:
+    assert parse("--web.systemd-socket").systemd_socket
 
 
 def test_metrics_at_the_root_leave_no_place_for_the_status_page() -> None:
@@ -80,6 +86,7 @@ def test_metrics_at_the_root_leave_no_place_for_the_status_page() -> None:
         ["--web.telemetry-path=/a b"],
         ["--web.telemetry-path=/{id}"],
         ["--two\nlines"],
+        ["--web.listen-address=:80", "--web.systemd-socket"],
         ["--web.listen-address=:" + "9" * 5000],
         ["--web.listen-address=:٩٧٦٤"],
     ],
@@ -103,8 +110,14 @@ def test_help_names_every_flag(flag: str, capsys: pytest.CaptureFixture[str]) ->
     assert exit_.value.code == 0
     said = capsys.readouterr().out
     names = [
-        *("config.file", "config.check", "once", "demo", "web.listen-address", "web.telemetry-path"),
-        *("web.config.file", "web.max-requests", "web.enable-lifecycle", "no-web.status-page"),
+        *("config.file", "config.check", "once", "demo", "web.listen-address", "web.systemd-socket"),
+        *(
+            "web.telemetry-path",
+            "web.config.file",
+            "web.max-requests",
+            "web.enable-lifecycle",
+            "no-web.status-page",
+        ),
         *("log.level", "log.format", "version", "help"),
     ]
     assert all(f"--{name}" in said for name in names)
