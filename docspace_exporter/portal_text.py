@@ -33,8 +33,14 @@ from docspace_exporter.poller import PortalState
 _Series = Sequence[tuple[ApiKey, str]]
 """The keys, each with the labels of its series."""
 
-WORTH_DEFLATING = 1024
-"""Bytes from which text is deflated in advance, not at each scrape."""
+WORTH_DEFLATING = 256 * 1024
+"""Bytes from which the text of portals is deflated in advance, not at each scrape.
+
+It takes more space, as families that are deflated apart cannot refer to each other.
+"""
+
+SMALLEST_BLOCK = 1024
+"""Bytes of a family, below which it would take far more."""
 
 
 class Family(msgspec.Struct, frozen=True):
@@ -121,10 +127,12 @@ def _series_text(state: PortalState, labels: Labels, portal: Sequence[Family]) -
 
 def joined(texts: Sequence[SeriesText], before: SeriesText | None = None) -> SeriesText:
     """Return the text of several portals, deflated; what is the same as `before` is not deflated again."""
-    known = before.families if before else [None] * len(texts[0].families)
-    families = zip(*(text.families for text in texts), strict=True)
+    families = [_joined_family(parts) for parts in zip(*(text.families for text in texts), strict=True)]
+    if sum(len(family.block.text) for family in families) >= WORTH_DEFLATING:
+        known = before.families if before else [None] * len(families)
+        families = [_deflated(family, old) for family, old in zip(families, known, strict=True)]
     return SeriesText(
-        [_joined_family(parts, old) for parts, old in zip(families, known, strict=True)],
+        families,
         [
             TickingFamily(
                 parts[0].metric,
@@ -137,13 +145,19 @@ def joined(texts: Sequence[SeriesText], before: SeriesText | None = None) -> Ser
     )
 
 
-def _joined_family(parts: Sequence[Family], before: Family | None) -> Family:
-    text = b"".join([part.block.text for part in parts])
-    if before and before.block.text == text:
-        block = before.block
-    else:
-        block = deflated(text) if len(text) >= WORTH_DEFLATING else Block(text)
+def _joined_family(parts: Sequence[Family]) -> Family:
+    block = Block(b"".join([part.block.text for part in parts]))
     return Family(parts[0].metric, block, [*chain.from_iterable(part.temporary for part in parts)])
+
+
+def _deflated(new: Family, before: Family | None) -> Family:
+    if before and before.block.text == new.block.text:
+        block = before.block
+    elif len(new.block.text) >= SMALLEST_BLOCK:
+        block = deflated(new.block.text)
+    else:
+        block = new.block
+    return Family(new.metric, block, new.temporary)
 
 
 def _family(metric: Metric, lines: str, temporary: Sequence[tuple[float, str]] = ()) -> Family:

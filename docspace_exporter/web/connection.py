@@ -24,7 +24,7 @@ HEAD_LIMIT = 16 * 1024
 BODY_LIMIT = 256 * 1024
 """Bytes of a request's body that are discarded for the sake of the connection."""
 
-_PIECE = 64 * 1024
+_PIECE = 128 * 1024
 """Bytes of a response that a client must take before it gets more; so one that never reads takes no more."""
 
 
@@ -88,7 +88,7 @@ class Connection:
 
     async def _next_event(self) -> h11.Event:
         while not isinstance(event := self._http.next_event(), h11.Event):
-            self._http.receive_data(await self._reader.read(_PIECE))
+            self._http.receive_data(await self._reader.read(HEAD_LIMIT))
         return event
 
     async def _reject(self, status: int) -> None:

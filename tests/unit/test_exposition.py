@@ -82,7 +82,7 @@ def reference(states: Sequence[PortalState], format_: Format, now: float = NOW) 
     history=histories(),
     now=st.floats(0, 4e9),
     format_=st.sampled_from(Format),
-    worth_deflating=st.sampled_from([0, 300, 32 * 1024]),
+    deflated=st.sampled_from([(0, 0), (3000, 300), (256 * 1024, 1024)]),
     group_size=st.sampled_from([0, 3000, 32 * 1024]),
     group=st.integers(1, 3),
 )
@@ -90,14 +90,15 @@ def test_the_text_equals_that_of_prometheus_client(
     history: list[list[PortalState]],
     now: float,
     format_: Format,
-    worth_deflating: int,
+    deflated: tuple[int, int],
     group_size: int,
     group: int,
 ) -> None:
     newest = [states[-1] for states in history]
     exposition = Exposition(EXPORTER, Process(), Clock(now))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(portal_text, "WORTH_DEFLATING", worth_deflating)
+        patch.setattr(portal_text, "WORTH_DEFLATING", deflated[0])
+        patch.setattr(portal_text, "SMALLEST_BLOCK", deflated[1])
         patch.setattr(exposition_module, "GROUP", group)
         patch.setattr(exposition_module, "GROUP_SIZE", group_size)
         exposition.show(EXPORTER, lambda: [states[0] for states in history], label_names(newest))
