@@ -30,16 +30,22 @@ def deflated(text: bytes) -> Block:
 def gzip(blocks: Iterable[Block]) -> bytes:
     """Return the blocks as one gzip member (RFC 1952): of several, some clients read only the first."""
     checksum, size, body, deflater = 0, 0, [_HEADER], _deflater()
-    pending = bytearray()
+    pending, unflushed = bytearray(), False
     for block in blocks:
         checksum = zlib.crc32(block.text, checksum)
         size += len(block.text)
         if block.deflated is None:
             pending += block.text
-        if block.deflated is not None or len(pending) >= _PIECE:
-            body.append(deflater.compress(pending))
+            if len(pending) >= _PIECE:
+                body.append(deflater.compress(pending))
+                pending.clear()
+                unflushed = True
+            continue
+        # A flush takes longer than most blocks, so there is none between two of these.
+        if pending or unflushed:
+            body += [deflater.compress(pending), deflater.flush(zlib.Z_FULL_FLUSH)]
             pending.clear()
-        if block.deflated is not None:
-            body += [deflater.flush(zlib.Z_FULL_FLUSH), block.deflated]
+            unflushed = False
+        body.append(block.deflated)
     body += [deflater.compress(pending), deflater.flush(), struct.pack("<LL", checksum, size % 2**32)]
     return b"".join(body)

@@ -151,7 +151,7 @@ def _joined_family(parts: Sequence[Family]) -> Family:
 
 
 def _deflated(new: Family, before: Family | None) -> Family:
-    if before and before.block.text == new.block.text:
+    if before and before.block.deflated is not None and before.block.text == new.block.text:
         block = before.block
     elif len(new.block.text) >= SMALLEST_BLOCK:
         block = deflated(new.block.text)

@@ -150,6 +150,25 @@ def test_the_text_equals_that_of_prometheus_client_for_many_portals(format_: For
     assert gzip.decompress(exposition.render(format_, gzip=True)).decode() == text
 
 
+def test_text_that_stays_the_same_is_deflated_once_as_soon_as_it_is_worth_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = portal_text.portal_text(polled(*MANY), ()).series
+    monkeypatch.setattr(portal_text, "WORTH_DEFLATING", 2**30)
+    before = portal_text.joined([text])
+    assert not any(family.block.deflated for family in before.families)
+    monkeypatch.setattr(portal_text, "WORTH_DEFLATING", 0)
+    first = portal_text.joined([text], before)
+    second = portal_text.joined([text], first)
+    blocks = [
+        (one.block, other.block)
+        for one, other in zip(first.families, second.families, strict=True)
+        if len(one.block.text) >= portal_text.SMALLEST_BLOCK
+    ]
+    assert blocks
+    assert all(one is other and one.deflated for one, other in blocks)
+
+
 def test_gzip_reduces_the_size_to_less_than_an_eighth() -> None:
     exposition = exposition_of(polled(*MANY))
     assert len(exposition.render(Format.TEXT, gzip=True)) * 8 < len(text_of(exposition))
