@@ -15,6 +15,7 @@ _SCRAPE_INTERVAL = 15
 
 def run(plan: Plan) -> Result:
     """Let the exporter run for a while, then see when each poll came and what it all took."""
+    alone = _resident_with_one(plan)
     with (
         programs.portals(plan.keys_a_portal, plan.portals, plan.hanging_portals) as portals,
         programs.exporter(portals.urls, interval=plan.portals_interval) as exporter,
@@ -27,6 +28,7 @@ def run(plan: Plan) -> Result:
     delays = [delay for times in arrivals for delay in _delays(times, plan.portals_interval)]
     expected = len(arrivals) * (plan.portals_seconds // plan.portals_interval)
     late = sum(delay > _LATE for delay in delays) + max(0, expected - len(delays))
+    a_portal = (resident - alone) / (plan.portals - 1)
     work = (
         f"{plan.portals} portals of {plan.keys_a_portal} keys, {plan.portals_interval} s interval, "
         f"{plan.hanging_portals} hanging, {seconds:.0f} s"
@@ -34,6 +36,7 @@ def run(plan: Plan) -> Result:
     return Result(
         [
             at_most(work, f"polls of the others later than {_LATE:g} s, or missing", late, 0, "polls"),
+            at_most(work, "memory a portal", a_portal / 1e3, 200, "kB"),
             at_most(work, "CPU", cpu * 100, 20, "% of a core"),
         ],
         [
@@ -43,6 +46,7 @@ def run(plan: Plan) -> Result:
                     "polls of the others",
                     "latest, s",
                     "resident, MB",
+                    "resident with one portal, MB",
                     "CPU, %",
                 ),
                 [
@@ -50,6 +54,7 @@ def run(plan: Plan) -> Result:
                         f"{len(delays):,}",
                         f"{max(delays):.2f}",
                         megabytes(resident),
+                        megabytes(alone),
                         f"{cpu * 100:.1f}",
                     )
                 ],
@@ -69,3 +74,12 @@ def _scrape_for(seconds: float, exporter: programs.Program) -> None:
 def _delays(arrivals: Sequence[float], interval: float) -> list[float]:
     """Return by how much each poll came later than the first one's schedule has it."""
     return [arrival - arrivals[0] - number * interval for number, arrival in enumerate(arrivals)]
+
+
+def _resident_with_one(plan: Plan) -> int:
+    with (
+        programs.portals(plan.keys_a_portal) as portals,
+        programs.exporter(portals.urls) as exporter,
+    ):
+        exporter.wait_until_polled()
+        return exporter.resident()
