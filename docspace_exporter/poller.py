@@ -39,6 +39,8 @@ class PortalState(msgspec.Struct, frozen=True):
     polls: int = 0
     poll_seconds: float = 0.0
     failures: Mapping[Reason, int] = MappingProxyType(dict.fromkeys(Reason, 0))
+    polled: Portal | None = None
+    """The portal as it was configured at the newest poll."""
 
     @property
     def up(self) -> bool | None:
@@ -83,14 +85,16 @@ def _after_poll(
         polls=state.polls + 1,
         poll_seconds=state.poll_seconds + seconds,
         failures=MappingProxyType(failures),
+        polled=state.portal,
     )
 
 
 def _log(before: PortalState, failure: PollError | None, snapshot: Snapshot | None) -> None:
-    """Log a failure once, not at every poll that repeats it."""
+    """Log a failure once, not at every poll that repeats it with the same configuration."""
     portal = {"portal": before.portal.name}
     if failure:
-        repeated = before.failure is not None and before.failure.reason == failure.reason
+        known = before.failure if before.polled == before.portal else None
+        repeated = known is not None and known.reason == failure.reason
         level = logging.DEBUG if repeated else logging.WARNING
         logger.log(
             level, "Poll failed: %s", failure.message, extra={**portal, "reason": failure.reason.value}
@@ -129,7 +133,7 @@ def _log_malformed(before: PortalState, snapshot: Snapshot) -> None:
 
 def _log_exceptions(before: PortalState, snapshot: Snapshot) -> None:
     """Log once that an exception has no effect."""
-    portal, old = before.portal, before.snapshot
+    portal, old = before.portal, before.snapshot if before.polled == before.portal else None
     known = set(policy.ineffective_exceptions(portal, old, old.received)) if old else set()
     for index, reason in policy.ineffective_exceptions(portal, snapshot, snapshot.received):
         if (index, reason) not in known:
@@ -156,8 +160,8 @@ def next_due(due: float, now: float, interval: float, retry_after: float | None)
 class _Target:
     """A portal that is polled: its newest state, and its place in the schedule."""
 
-    def __init__(self, portal: Portal, due: float) -> None:
-        self.state = PortalState(portal)
+    def __init__(self, state: PortalState, due: float) -> None:
+        self.state = state
         self.due = due
         self.reported = False
         """Whether `on_poll` has returned once."""
@@ -201,12 +205,20 @@ class Poller:
         self._ready = self._ready or all(target.reported for target in self._targets)
 
     def watch(self, portals: Sequence[Portal]) -> None:
-        """Poll these portals from now on. One that is unchanged keeps its state and schedule."""
+        """Poll these portals from now on.
+
+        One that is unchanged keeps its state and schedule; one whose name and URL are unchanged keeps its
+        state, and is polled at once.
+        """
         kept = {target.state.portal: target for target in self._targets}
+        states = {_key(state.portal): state for state in self.states}
         fresh = [portal for portal in portals if portal not in kept]
         step = min(0.01, LONGEST_SPREAD / max(1, len(fresh)))
         now = self._clock()
-        added = {portal: _Target(portal, now + position * step) for position, portal in enumerate(fresh)}
+        added = {
+            portal: _Target(_configured(portal, states.get(_key(portal))), now + position * step)
+            for position, portal in enumerate(fresh)
+        }
         self._targets = tuple(added.get(portal) or kept.pop(portal) for portal in portals)
         for target in kept.values():
             target.removed = True
@@ -254,6 +266,15 @@ class Poller:
         retry_after = state.failure.retry_after if state.failure else None
         target.due = next_due(target.due, self._clock(), interval_after(state), retry_after)
         self._enter(target)
+
+
+def _key(portal: Portal) -> tuple[str, str]:
+    return portal.name, portal.url
+
+
+def _configured(portal: Portal, known: PortalState | None) -> PortalState:
+    """Return the state of a portal that is configured in this way from now on."""
+    return msgspec.structs.replace(known, portal=portal) if known else PortalState(portal)
 
 
 def _report(state: PortalState, on_poll: Callable[[PortalState], None]) -> None:

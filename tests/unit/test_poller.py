@@ -1,10 +1,12 @@
 """When portals are polled, and what is kept between polls."""
 
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -330,12 +332,43 @@ def test_an_unchanged_portal_keeps_its_state_and_schedule() -> None:
                     portal_at(one.url, name="kept"),
                 ]
             )
-            wait_for(lambda: all(state.polls for state in running.states), "polls of the others")
+            wait_for(lambda: [state.polls for state in running.states] == [1, 2, 1], "polls of the others")
             after = running.states
             assert [state.portal.name for state in after] == ["new", "changed", "kept"]
             assert after[2] is before[0]
-            assert after[1].polls == 1
             assert (polls_of(one), polls_of(two), polls_of(three)) == (1, 2, 1)
+
+
+def test_a_changed_portal_keeps_its_keys_and_counters_and_is_polled_at_once() -> None:
+    failing = threading.Event()
+
+    def fail_later(connection: socket.socket, head: str) -> None:
+        _wait(failing)
+        respond(500)(connection, head)
+
+    with FaultyPortal(respond()) as portal, polling(portal_at(portal.url)) as running:
+        wait_for(lambda: running.ready, "the first poll")
+        (before,) = running.states
+        portal.behave = fail_later
+        changed = portal_at(portal.url, poll_interval=60.0)
+        running.watch([changed])
+        assert running.states == (msgspec.structs.replace(before, portal=changed),)
+        failing.set()
+        wait_for(lambda: running.states[0].polls == 2, "the second poll")
+        (after,) = running.states
+        assert (after.up, after.snapshot) == (False, before.snapshot)
+
+
+@pytest.mark.parametrize("change", ["name", "url"])
+def test_a_portal_with_another_name_or_url_is_a_new_one(change: str) -> None:
+    portal, other = FaultyPortal(respond()), FaultyPortal(hang)
+    with polling(portal_at(portal.url, name="acme")) as running, portal, other:
+        wait_for(lambda: running.ready, "the first poll")
+        portal.behave = hang
+        renamed, moved = portal_at(portal.url, name="other"), portal_at(other.url, name="acme")
+        new = renamed if change == "name" else moved
+        running.watch([new])
+        assert running.states == (PortalState(new),)
 
 
 def test_a_removed_portal_is_no_longer_polled() -> None:

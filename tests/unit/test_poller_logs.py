@@ -2,6 +2,7 @@
 
 import logging
 
+import msgspec
 import pytest
 
 from docspace_exporter import poller
@@ -65,3 +66,21 @@ def test_an_exception_without_effect_is_logged_once(caplog: pytest.LogCaptureFix
     assert [(log.getMessage(), vars(log)["exception"]) for log in lines] == [
         ("The exception matches no key: correct or remove it", "exceptions[1]")
     ]
+
+
+def test_failures_and_exceptions_without_effect_are_logged_again_after_a_change_of_the_portal(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    exceptions = (KeyException(name="gone", allow=("unused",), reason="OPS-13"),)
+    with FaultyPortal(respond(body=envelope([record()]))) as portal:
+        first = poller.poll(PortalState(portal_at(portal.url)))
+        changed = msgspec.structs.replace(first, portal=portal_at(portal.url, exceptions=exceptions))
+        unchanged = poller.poll(changed)
+        poller.poll(unchanged)
+        portal.behave = respond(500)
+        failed = poller.poll(unchanged)
+        poller.poll(failed)
+        poller.poll(msgspec.structs.replace(failed, portal=portal_at(portal.url)))
+    warnings = [log.getMessage() for log in caplog.records if log.levelno == logging.WARNING]
+    subjects = [warning.partition(":")[0] for warning in warnings]
+    assert subjects == ["The exception matches no key", "Poll failed", "Poll failed"]
