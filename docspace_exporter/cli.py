@@ -18,7 +18,7 @@ import urllib3
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from starlette.types import ASGIApp
 
-from docspace_exporter import __version__, demo, flags, logs, poller
+from docspace_exporter import __version__, demo, flags, logs, malloc, poller
 from docspace_exporter.config.api_key import KeyUnreadableError
 from docspace_exporter.config.portals import (
     Config,
@@ -63,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = flags.parse(arguments, version)
     logs.configure(options.log_level, options.log_format)
     sys.setswitchinterval(SWITCH_INTERVAL)
+    malloc.share_arena()
     # insecure_skip_verify is the operator's choice.
     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     try:
