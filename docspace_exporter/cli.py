@@ -48,7 +48,7 @@ from docspace_exporter.web.middleware import (
 
 logger = logging.getLogger(__name__)
 
-SWITCH_INTERVAL = 0.0005
+SWITCH_INTERVAL = 0.0002
 """Seconds after which a poll yields the interpreter lock, which a scrape takes a hundred times."""
 
 
