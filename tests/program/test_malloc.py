@@ -1,9 +1,9 @@
 """Where the memory of threads comes from."""
 
-import ctypes
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,6 +32,9 @@ def test_the_threads_of_polls_share_one_arena() -> None:
     assert done.stderr.count("Arena ") == 1
 
 
-def test_a_c_library_without_arenas_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+@pytest.mark.parametrize("ctypes", [None, SimpleNamespace(CDLL=lambda _: object())])
+def test_a_system_without_ctypes_or_arenas_is_left_as_it_is(
+    ctypes: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ctypes", ctypes)
     malloc.share_arena()
