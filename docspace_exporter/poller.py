@@ -48,6 +48,11 @@ class PortalState(msgspec.Struct, frozen=True):
         return self.failure is None if self.polls else None
 
     @property
+    def reconfigured(self) -> bool:
+        """Whether the portal has not yet been polled as it is configured now."""
+        return self.polled != self.portal
+
+    @property
     def last_success(self) -> float:
         """Unix seconds of the newest successful poll; 0 before the first."""
         return self.snapshot.received if self.snapshot else 0.0
@@ -93,7 +98,7 @@ def _log(before: PortalState, failure: PollError | None, snapshot: Snapshot | No
     """Log a failure once, not at every poll that repeats it with the same configuration."""
     portal = {"portal": before.portal.name}
     if failure:
-        known = before.failure if before.polled == before.portal else None
+        known = None if before.reconfigured else before.failure
         repeated = known is not None and known.reason == failure.reason
         level = logging.DEBUG if repeated else logging.WARNING
         logger.log(
@@ -133,7 +138,7 @@ def _log_malformed(before: PortalState, snapshot: Snapshot) -> None:
 
 def _log_exceptions(before: PortalState, snapshot: Snapshot) -> None:
     """Log once that an exception has no effect."""
-    portal, old = before.portal, before.snapshot if before.polled == before.portal else None
+    portal, old = before.portal, None if before.reconfigured else before.snapshot
     known = set(policy.ineffective_exceptions(portal, old, old.received)) if old else set()
     for index, reason in policy.ineffective_exceptions(portal, snapshot, snapshot.received):
         if (index, reason) not in known:
